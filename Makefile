@@ -1,0 +1,48 @@
+# `make demo` and `make test` set everything up themselves and are safe to run twice.
+#   PYTHON       the interpreter the environments are made with
+#   PIP_OPTIONS  anything pip should be told, e.g. an index that has CPU builds of torch (README)
+PYTHON ?= python3
+PIP_OPTIONS ?=
+
+RUN := .venv/bin
+DEV := .venv-dev/bin
+PIP := -m pip --disable-pip-version-check install --quiet $(PIP_OPTIONS) --constraint constraints.txt
+SETUP_INPUTS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format clean
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The runtime: CPU inference and the server, never torch.
+.venv/.installed: $(SETUP_INPUTS)
+	$(PYTHON) -m venv .venv
+	$(RUN)/python $(PIP) --editable '.[cpu,server]'
+	touch $@
+
+# Everything. torch first and by its exact version: left to be pulled in by another package it
+# would bring gigabytes of CUDA libraries.
+.venv-dev/.installed: $(SETUP_INPUTS)
+	$(PYTHON) -m venv .venv-dev
+	$(DEV)/python $(PIP) "$$(grep '^torch==' constraints.txt)"
+	$(DEV)/python $(PIP) --editable '.[dev]'
+	touch $@
+
+demo: .venv/.installed  ## fuse the sample pair with the embedded model into demo/
+	$(RUN)/crossfuse demo --output demo
+
+test: .venv-dev/.installed  ## run the whole test suite
+	$(DEV)/pytest
+
+lint: .venv-dev/.installed  ## ruff and mypy --strict
+	$(DEV)/ruff check .
+	$(DEV)/ruff format --check .
+	$(DEV)/mypy
+
+format: .venv-dev/.installed  ## mend what ruff can mend
+	$(DEV)/ruff check --fix .
+	$(DEV)/ruff format .
+
+clean:  ## remove the environments and everything made
+	rm -rf .venv .venv-dev demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,42 @@
+"""Fuse infrared and visible pictures with learned models.
+
+    import crossfuse
+
+    fuser = crossfuse.load("crossfuse-rt")
+    fused = fuser.fuse(ir, vis)
+
+Names are imported when they are first used, so that `import crossfuse` costs next to nothing and
+a program that only talks to a server never loads a runtime.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from crossfuse import errors
+from crossfuse._version import __version__
+
+if TYPE_CHECKING:
+    from crossfuse import synthetic
+    from crossfuse.fuser import Fuser, load
+
+_HOME = {
+    "Fuser": "crossfuse.fuser",
+    "load": "crossfuse.fuser",
+    "synthetic": "crossfuse.synthetic",
+}
+
+__all__ = ["Fuser", "__version__", "errors", "load", "synthetic"]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'crossfuse' has no attribute {name!r}")
+    module = importlib.import_module(home)
+    return module if home == f"crossfuse.{name}" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,7 @@
+"""`python -m crossfuse`."""
+
+import sys
+
+from crossfuse.cli import main
+
+sys.exit(main())

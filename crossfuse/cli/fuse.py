@@ -1,0 +1,202 @@
+"""Fuse one pair of pictures, or every pair of two folders.
+
+Pictures are PNG, JPEG, WebP or TIFF; the infrared one may have 16 bits. Two folders are paired by
+stem (a/x.png with b/x.jpg) and every fused picture is written as OUT/<stem>.png. A picture that is
+already there is skipped unless --overwrite is given, so an interrupted folder is finished by
+running the command again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from crossfuse.bundles import DEFAULT_MODEL, PRECISIONS
+from crossfuse.cli import INTERRUPTED
+from crossfuse.cli.folders import FolderResult, Pair, fuse_folders
+from crossfuse.engines import DEVICES, load_engine
+from crossfuse.errors import InvalidInput, UnknownName
+from crossfuse.fuser import Fuser
+from crossfuse.images import (
+    DEFAULT_MAX_PIXELS,
+    PALETTES,
+    POLARITIES,
+    encode,
+    parse_mapping,
+    read_infrared,
+    read_visible,
+    write_file,
+)
+
+EXAMPLE = (
+    "  crossfuse fuse --ir ir.png --vis vis.png -o fused.png\n"
+    "  crossfuse fuse --ir night/ir --vis night/vis -o night/fused --json"
+)
+
+ENCODING_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--ir", type=Path, required=True, help="infrared picture or folder")
+    parser.add_argument("--vis", type=Path, required=True, help="visible picture or folder")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True,
+        help="fused picture (.png, .jpg, .webp), or the folder for two folders",
+    )  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace pictures that exist")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
+    add_infrared_arguments(parser)
+    add_model_arguments(parser)
+
+
+def add_infrared_arguments(parser: argparse.ArgumentParser) -> None:
+    """How the infrared camera's pictures are to be read."""
+    parser.add_argument(
+        "--ir-mapping", default="percentile:1:99", metavar="RULE",
+        help="16-bit infrared to 8 bits: linear:LO:HI, percentile:LO:HI or none "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ir-polarity", choices=POLARITIES, default="white-hot",
+        help="whether warm things are light or dark in the infrared picture (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ir-palette", metavar="NAME",
+        help="turn a false-colour infrared picture back into temperatures: "
+        f"luma, or the palette it was made with ({', '.join(sorted(set(PALETTES) - {'luma'}))})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-pixels", type=int, default=DEFAULT_MAX_PIXELS, metavar="N",
+        help="refuse pictures with more pixels than this (default: %(default)s)",
+    )  # fmt: skip
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which model, and where it runs."""
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL,
+        help="name, name:version, bundle folder or .onnx file (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--models", type=Path, metavar="DIR", help="a folder of bundles to add")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="default: %(default)s")
+    parser.add_argument(
+        "--precision", choices=("auto", *PRECISIONS), default="auto", help="default: %(default)s"
+    )
+    parser.add_argument("--threads", type=int, help="processors to use (default: all)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fuse a pair or two folders."""
+    both_folders = args.ir.is_dir() and args.vis.is_dir()
+    if args.ir.is_dir() != args.vis.is_dir():
+        folder, other = ("ir", "vis") if args.ir.is_dir() else ("vis", "ir")
+        raise InvalidInput(
+            other, str(getattr(args, other)), f"a folder, since --{folder} is one; or two files"
+        )
+    output = _check_output(args, both_folders)
+    parse_mapping(args.ir_mapping, field="--ir-mapping")
+    if args.ir_palette is not None and args.ir_palette not in PALETTES:
+        raise UnknownName("--ir-palette", args.ir_palette, PALETTES)
+    with open_fuser(args) as fuser:
+        if both_folders:
+            return _fuse_folders(args, fuser)
+        return _fuse_pair(args, fuser, Pair(args.ir.stem, args.ir, args.vis, output))
+
+
+def open_fuser(args: argparse.Namespace) -> Fuser:
+    """The model the options name."""
+    engine = load_engine(
+        args.model,
+        device=args.device,
+        precision=args.precision,
+        threads=args.threads,
+        models=args.models,
+    )
+    return Fuser(engine, max_pixels=args.max_pixels)
+
+
+def _check_output(args: argparse.Namespace, both_folders: bool) -> Path:
+    """Where the picture of a single pair goes; refuses what cannot be written before any work."""
+    output: Path = args.output
+    if both_folders:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidInput(
+                "--output", f"{output} ({error.strerror})", "a folder that can be made"
+            ) from error
+        return output
+    if output.is_dir():
+        output = output / f"{args.ir.stem}.png"
+    if output.suffix.lower() not in ENCODING_OF_SUFFIX:
+        raise InvalidInput(
+            "--output", str(output), f"a file ending in {', '.join(ENCODING_OF_SUFFIX)}"
+        )
+    if not output.parent.is_dir():
+        raise InvalidInput(
+            "--output", str(output), f"a folder that exists; {output.parent} does not"
+        )
+    return output
+
+
+def _fuse_one(args: argparse.Namespace, fuser: Fuser, pair: Pair) -> None:
+    fused = fuser.fuse(
+        read_infrared(pair.ir, max_pixels=args.max_pixels, palette=args.ir_palette),
+        read_visible(pair.vis, max_pixels=args.max_pixels),
+        ir_mapping=args.ir_mapping,
+        ir_polarity=args.ir_polarity,
+    )
+    encoding = ENCODING_OF_SUFFIX[pair.output.suffix.lower()]
+    write_file(pair.output, encode(fused, encoding))
+
+
+def _fuse_pair(args: argparse.Namespace, fuser: Fuser, pair: Pair) -> int:
+    started = time.perf_counter()
+    skipped = pair.output.exists() and not args.overwrite
+    if not skipped:
+        _fuse_one(args, fuser, pair)
+    seconds = time.perf_counter() - started
+    if args.json:
+        print(json.dumps({"output": str(pair.output), "skipped": skipped, "seconds": seconds}))
+    elif skipped:
+        print(f"skipped: {pair.output} exists; --overwrite replaces it")
+    else:
+        print(f"{pair.output}: fused in {seconds * 1e3:.0f} ms, files included")
+    return 0
+
+
+def _fuse_folders(args: argparse.Namespace, fuser: Fuser) -> int:
+    result = fuse_folders(
+        args.ir,
+        args.vis,
+        args.output,
+        lambda pair: _fuse_one(args, fuser, pair),
+        overwrite=args.overwrite,
+    )
+    for stem, reason in result.failed.items():
+        print(f"failed: {stem}: {reason}", file=sys.stderr)
+    if args.json:
+        failed = [{"stem": stem, "reason": reason} for stem, reason in result.failed.items()]
+        print(json.dumps({**asdict(result), "failed": failed, "output": str(args.output)}))
+    else:
+        print(_summary(result, args.output))
+    if result.interrupted:
+        return INTERRUPTED
+    return 1 if result.failed or result.stopped else 0
+
+
+def _summary(result: FolderResult, output: Path) -> str:
+    parts = [f"fused {result.fused}", f"skipped {result.skipped}", f"failed {len(result.failed)}"]
+    line = f"{', '.join(parts)} of {result.total} in {result.seconds:.1f} s -> {output}"
+    if result.ignored_files:
+        line += f"; ignored {result.ignored_files} files that are not PNG, JPEG, WebP or TIFF"
+    if result.interrupted:
+        line += "; interrupted: run it again to do the rest"
+    if result.stopped:
+        line += f"; stopped: {result.stopped}"
+    return line

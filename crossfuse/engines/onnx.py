@@ -1,0 +1,221 @@
+"""The engine over onnxruntime: CPU, CUDA and TensorRT providers."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import threading
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from crossfuse.bundles import GRAPH_INPUTS, GRAPH_OUTPUTS, ModelFile
+from crossfuse.engines.base import Engine, EngineDescription, UInt8Array
+from crossfuse.errors import (
+    BundleError,
+    DeviceLost,
+    EngineError,
+    OutOfMemory,
+    ProviderUnavailable,
+)
+
+log = logging.getLogger(__name__)
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+# The operators that carry the work. Shape arithmetic may stay on the CPU beside any device; these
+# may not, or a "GPU" run would be a CPU run that nobody asked for.
+HEAVY_OPERATORS = {"Conv", "ConvTranspose", "MatMul", "Gemm", "QLinearConv", "FusedConv"}
+
+OUT_OF_MEMORY = re.compile(
+    r"out of memory|failed to allocate memory|bad_alloc|cudaErrorMemoryAllocation|"
+    r"CUDA failure 2:",
+    re.IGNORECASE,
+)
+DEVICE_LOST = re.compile(
+    r"CUDA failure (46|700|709|714|715|719|999):|illegal memory access|device.{0,20} lost|"
+    r"unspecified launch failure|cudaErrorDevicesUnavailable",
+    re.IGNORECASE,
+)
+
+
+def available_cpus() -> int:
+    """The processors this process may use, which in a container are fewer than the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class OnnxEngine(Engine):
+    """Runs one ONNX file that keeps the graph contract of the bundles."""
+
+    def __init__(
+        self,
+        model: ModelFile,
+        *,
+        device: str = "cpu",
+        device_id: int = 0,
+        threads: int | None = None,
+    ) -> None:
+        self._threads = threads or available_cpus()
+        content = model.read()
+        self._session = _open_session(content, model, device, device_id, self._threads)
+        _check_graph(self._session, model)
+        _check_assignment(self._session, device)
+        self._buffers = None if device == "cpu" else _DeviceBuffers(self._session, device_id)
+        self._description = EngineDescription(
+            name=model.name,
+            version=model.version,
+            precision=model.precision,
+            sha256=hashlib.sha256(content).hexdigest(),
+            device=device if device == "cpu" else f"{device}:{device_id}",
+            provider=PROVIDERS[device],
+            runtime=f"onnxruntime {onnxruntime.__version__}",
+            threads=self._threads,
+            minimum_size=model.minimum_size,
+        )
+
+    def fuse(self, ir: UInt8Array, vis: UInt8Array) -> UInt8Array:
+        """Fuse ir [B,H,W] and vis [B,H,W,3] RGB, both uint8, into uint8 [B,H,W,3] RGB."""
+        try:
+            if self._buffers is not None:
+                return self._buffers.run(ir, vis)
+            fused: UInt8Array = self._session.run(["fused"], {"ir": ir, "vis": vis})[0]
+        except Exception as error:  # onnxruntime raises plain Exception subclasses of its own
+            raise _typed(error) from error
+        return fused
+
+    def describe(self) -> EngineDescription:
+        """What is loaded, and on what."""
+        return self._description
+
+    def close(self) -> None:
+        """Free the session and the device buffers."""
+        self._buffers = None
+        del self._session
+
+
+class _DeviceBuffers:
+    """Device memory for the last shape, so that calls of one size allocate nothing."""
+
+    def __init__(self, session: Any, device_id: int, device_type: str = "cuda") -> None:
+        self._session = session
+        self._place = (device_type, device_id)
+        self._shape: tuple[int, ...] = ()
+        self._values: dict[str, Any] = {}
+        self._binding = session.io_binding()
+        self._lock = threading.Lock()
+
+    def run(self, ir: UInt8Array, vis: UInt8Array) -> UInt8Array:
+        with self._lock:
+            if self._shape != vis.shape:
+                self._allocate(ir.shape, vis.shape)
+            self._values["ir"].update_inplace(ir)
+            self._values["vis"].update_inplace(vis)
+            self._session.run_with_iobinding(self._binding)
+            self._binding.synchronize_outputs()
+            # numpy() of memory that is already on the host is a view of the buffer that the next
+            # call overwrites.
+            return np.array(self._values["fused"].numpy(), copy=True)
+
+    def _allocate(self, ir_shape: tuple[int, ...], vis_shape: tuple[int, ...]) -> None:
+        self._shape = ()
+        self._binding.clear_binding_inputs()
+        self._binding.clear_binding_outputs()
+        for name, shape in (("ir", ir_shape), ("vis", vis_shape), ("fused", vis_shape)):
+            self._values[name] = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
+                shape, np.uint8, *self._place
+            )
+        self._binding.bind_ortvalue_input("ir", self._values["ir"])
+        self._binding.bind_ortvalue_input("vis", self._values["vis"])
+        self._binding.bind_ortvalue_output("fused", self._values["fused"])
+        self._shape = vis_shape
+
+
+def _open_session(
+    content: bytes, model: ModelFile, device: str, device_id: int, threads: int
+) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    wanted = PROVIDERS[device]
+    available = onnxruntime.get_available_providers()
+    if wanted not in available:
+        raise ProviderUnavailable(
+            f"device: got {device!r}, but this onnxruntime has no {wanted}; valid here: "
+            f"{', '.join(sorted(d for d, p in PROVIDERS.items() if p in available))}; for an "
+            "NVIDIA GPU: pip uninstall onnxruntime && pip install 'crossfuse[gpu]'"
+        )
+    place = {"device_id": str(device_id)}
+    providers = {
+        "cpu": [(wanted, {})],
+        "cuda": [(wanted, place)],
+        "tensorrt": [(wanted, place), (PROVIDERS["cuda"], place)],
+    }[device]
+    if device != "cpu":
+        # Finds the CUDA libraries that pip installed, which are not on the loader's path.
+        onnxruntime.preload_dlls()
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=providers)
+    except Exception as error:
+        typed = _typed(error)
+        if isinstance(typed, OutOfMemory):
+            raise typed from error
+        raise BundleError(
+            f"{model.path}: onnxruntime cannot load it: {_one_line(error)}"
+        ) from error
+    session.disable_fallback()
+    got = session.get_providers()[0]
+    if got != wanted:
+        raise ProviderUnavailable(
+            f"device: {device!r} was asked for, but onnxruntime loaded {got} instead of {wanted}; "
+            "its log above names the missing library or driver"
+        )
+    return session
+
+
+def _check_graph(session: onnxruntime.InferenceSession, model: ModelFile) -> None:
+    """Refuse a file that does not keep the graph contract, before anyone calls it."""
+    for role, found, wanted in (
+        ("inputs", session.get_inputs(), GRAPH_INPUTS),
+        ("outputs", session.get_outputs(), GRAPH_OUTPUTS),
+    ):
+        got = [(value.name, value.type, len(value.shape)) for value in found]
+        want = [(spec.name, f"tensor({spec.dtype})", len(spec.shape)) for spec in wanted]
+        if got != want:
+            raise BundleError(f"{model.path}: {role}: got {got}; valid: {want} (name, type, rank)")
+
+
+def _check_assignment(session: onnxruntime.InferenceSession, device: str) -> None:
+    strangers = {
+        f"{node.op_type} on {part.ep_name}"
+        for part in session.get_provider_graph_assignment_info()
+        for node in part.get_nodes()
+        if node.op_type in HEAVY_OPERATORS and part.ep_name != PROVIDERS[device]
+    }
+    if strangers and device == "tensorrt":
+        log.warning("TensorRT left operators to other providers: %s", ", ".join(sorted(strangers)))
+    elif strangers:
+        raise ProviderUnavailable(
+            f"device: {device!r} was asked for, but onnxruntime placed "
+            f"{', '.join(sorted(strangers))}"
+        )
+
+
+def _typed(error: Exception) -> EngineError:
+    message = _one_line(error)
+    if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(message):
+        return OutOfMemory(f"the device has no memory left for this batch: {message}")
+    if DEVICE_LOST.search(message):
+        return DeviceLost(f"the device was lost and the model must be loaded again: {message}")
+    return EngineError(f"the model could not be run: {message}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,1 @@
+"""The CrossFuse gRPC service."""

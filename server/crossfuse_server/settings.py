@@ -1,0 +1,157 @@
+"""The server's settings: one typed tree, filled from flags, CROSSFUSE_SERVER_* and a TOML file."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from crossfuse.bundles import DEFAULT_MODEL, PRECISIONS
+from crossfuse.engines import DEVICES
+from crossfuse.errors import InvalidInput, UnknownName
+from crossfuse.images import DEFAULT_MAX_PIXELS
+
+ENVIRONMENT_PREFIX = "CROSSFUSE_SERVER_"
+
+
+def _setting(default: Any, help_text: str, **metadata: Any) -> Any:
+    return field(default=default, metadata={"help": help_text, **metadata})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """Every setting, with its default; the same names in the file, the variables and the flags."""
+
+    # Where it listens
+    host: str = _setting("127.0.0.1", "address to listen on")
+    port: int = _setting(8001, "gRPC port; 0 takes a free one", least=0, most=65535)
+    tls_cert: Path | None = _setting(None, "PEM file with the server's certificate chain")
+    tls_key: Path | None = _setting(None, "PEM file with the server's private key")
+    token_file: Path | None = _setting(
+        None, "file with one bearer token per line; callers must present one of them"
+    )
+
+    # What it serves
+    models: Path | None = _setting(None, "a folder of bundles to add to the search path")
+    default_model: str = _setting(DEFAULT_MODEL, "model of requests that name none; ready first")
+    device: str = _setting("auto", "device the models run on", choices=DEVICES)
+    precision: str = _setting("auto", "precision of the models", choices=("auto", *PRECISIONS))
+    threads: int = _setting(0, "processors one inference uses; 0 takes all", least=0)
+    warm_up: str = _setting("480x640", "HxW each model is run at before it counts as ready")
+
+    # What it takes
+    max_pixels: int = _setting(DEFAULT_MAX_PIXELS, "most pixels of one picture", least=1024)
+    max_queue: int = _setting(256, "most calls that wait for one model", least=1)
+    max_streams: int = _setting(32, "most streams at once", least=1)
+    max_in_flight: int = _setting(8, "most frames one stream may have in flight", least=1)
+    decoders: int = _setting(
+        0, "pictures decoded or encoded at once; 0: one per processor", least=0
+    )
+
+    # How it ends
+    drain_seconds: float = _setting(30.0, "longest wait for calls in flight at SIGTERM", least=0)
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            _check(entry, getattr(self, entry.name))
+        if (self.tls_cert is None) != (self.tls_key is None):
+            missing = "tls_key" if self.tls_key is None else "tls_cert"
+            raise InvalidInput(missing, "nothing", "both tls_cert and tls_key, or neither")
+        for name in ("tls_cert", "tls_key", "token_file"):
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                raise InvalidInput(name, str(path), "a file that exists")
+        _ = self.warm_up_size
+
+    @property
+    def warm_up_size(self) -> tuple[int, int]:
+        """Height and width of the warm-up."""
+        try:
+            height, width = map(int, self.warm_up.split("x"))
+        except ValueError:
+            raise InvalidInput("warm_up", repr(self.warm_up), "HxW, like 480x640") from None
+        if min(height, width) < 1 or height * width > self.max_pixels:
+            raise InvalidInput(
+                "warm_up", repr(self.warm_up), f"HxW of at most {self.max_pixels} pixels"
+            )
+        return height, width
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Two RAW pictures at the pixel limit, the infrared one with 16 bits, and their fields."""
+        return self.max_pixels * (2 + 3) + 64 * 1024
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None,
+    config: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> ServerSettings:
+    """Merge the sources: a flag wins over a variable, a variable over the file.
+
+    `flags` holds only what was given. An unknown key is an error with a suggestion.
+    """
+    environment = os.environ if environment is None else environment
+    known = {entry.name: entry for entry in fields(ServerSettings)}
+    values: dict[str, Any] = {}
+    for key, value in _read_file(config).items():
+        if key not in known:
+            raise UnknownName(f"setting in {config}", key, known)
+        values[key] = _typed(known[key], value, str(config))
+    for variable, text in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        key = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if key not in known:
+            names = (ENVIRONMENT_PREFIX + name.upper() for name in known)
+            raise UnknownName("environment variable", variable, names)
+        values[key] = _typed(known[key], text, variable)
+    values.update(flags or {})
+    return ServerSettings(**values)
+
+
+def _read_file(config: Path | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    try:
+        return tomllib.loads(config.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput("config", str(config), f"a readable file ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput("config", str(config), f"a TOML file ({error})") from error
+
+
+def _typed(entry: Field[Any], value: Any, source: str) -> Any:
+    """A value of a file or a variable as the type of its setting."""
+    kind = setting_type(entry)
+    if kind is Path:
+        return Path(str(value)) if value != "" else None
+    if isinstance(value, bool) or (isinstance(value, float) and kind is int):
+        raise InvalidInput(
+            f"{entry.name} in {source}", repr(value), f"a value like {entry.default!r}"
+        )
+    try:
+        return kind(value)
+    except (TypeError, ValueError):
+        raise InvalidInput(
+            f"{entry.name} in {source}", repr(value), f"a value like {entry.default!r}"
+        ) from None
+
+
+def setting_type(entry: Field[Any]) -> type:
+    """The type a setting is read as."""
+    return Path if entry.default is None else type(entry.default)
+
+
+def _check(entry: Field[Any], value: Any) -> None:
+    least, most = entry.metadata.get("least"), entry.metadata.get("most")
+    choices = entry.metadata.get("choices")
+    if choices is not None and value not in choices:
+        raise UnknownName(entry.name, str(value), choices)
+    if least is not None and value < least:
+        raise InvalidInput(entry.name, str(value), f"{least} or more")
+    if most is not None and value > most:
+        raise InvalidInput(entry.name, str(value), f"{most} or less")

@@ -1,0 +1,77 @@
+"""Bearer tokens: callers present one of those in a file."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from crossfuse.errors import InvalidInput, Unauthenticated
+from crossfuse_server.interceptor import as_status
+
+SCHEME = "Bearer "
+
+# Probes of orchestrators carry no token, and learn nothing but whether the server is up.
+OPEN_METHODS = "/grpc.health.v1.Health/"
+
+
+def read_tokens(path: Path) -> list[bytes]:
+    """One token per line; empty lines and lines that begin with # do not count."""
+    lines = (line.strip() for line in path.read_bytes().splitlines())
+    tokens = [line for line in lines if line and not line.startswith(b"#")]
+    if not tokens:
+        raise InvalidInput("token_file", f"{path} without a token", "one token per line")
+    return tokens
+
+
+class TokenInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs only
+    """Refuses calls that present no token, or a wrong one."""
+
+    def __init__(self, tokens: list[bytes]) -> None:
+        self._tokens = tokens
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Let the call through, or answer it with UNAUTHENTICATED."""
+        handler = continuation(handler_call_details)
+        if handler is None or handler_call_details.method.startswith(OPEN_METHODS):
+            return handler
+        error = self._fault(dict(handler_call_details.invocation_metadata))
+        return handler if error is None else _refusal(handler, error)
+
+    def _fault(self, metadata: dict[str, Any]) -> Unauthenticated | None:
+        given = metadata.get("authorization")
+        valid = "valid: metadata 'authorization: Bearer TOKEN'"
+        if given is None:
+            return Unauthenticated(f"authorization: got nothing; {valid}")
+        # Every token is compared, each in constant time, so that the time tells nothing.
+        presented = given.removeprefix(SCHEME).encode()
+        matches = [hmac.compare_digest(presented, token) for token in self._tokens]
+        if not given.startswith(SCHEME) or not any(matches):
+            return Unauthenticated(f"authorization: got a token this server does not know; {valid}")
+        return None
+
+
+def _refusal(
+    handler: grpc.RpcMethodHandler[Any, Any], error: Unauthenticated
+) -> grpc.RpcMethodHandler[Any, Any]:
+    """A handler of the same kind that only refuses."""
+
+    def refuse(_: Any, context: grpc.ServicerContext) -> Any:
+        context.abort_with_status(as_status(error))
+
+    def refuse_stream(_: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        context.abort_with_status(as_status(error))
+        yield
+
+    if handler.response_streaming:
+        if handler.request_streaming:
+            return grpc.stream_stream_rpc_method_handler(refuse_stream)
+        return grpc.unary_stream_rpc_method_handler(refuse_stream)
+    return grpc.unary_unary_rpc_method_handler(refuse)
