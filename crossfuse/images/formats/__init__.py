@@ -1,0 +1,1 @@
+"""Headers of the accepted file formats, read in pure Python: no decoder, bounded work."""
