@@ -18,16 +18,19 @@ from crossfuse import errors
 from crossfuse._version import __version__
 
 if TYPE_CHECKING:
-    from crossfuse import synthetic
+    from crossfuse import aio, synthetic
+    from crossfuse.client import FusionClient
     from crossfuse.fuser import Fuser, load
 
 _HOME = {
     "Fuser": "crossfuse.fuser",
+    "FusionClient": "crossfuse.client",
+    "aio": "crossfuse.aio",
     "load": "crossfuse.fuser",
     "synthetic": "crossfuse.synthetic",
 }
 
-__all__ = ["Fuser", "__version__", "errors", "load", "synthetic"]
+__all__ = ["Fuser", "FusionClient", "__version__", "aio", "errors", "load", "synthetic"]
 
 
 def __getattr__(name: str) -> Any:

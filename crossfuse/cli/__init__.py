@@ -28,7 +28,9 @@ class Command:
 COMMANDS = {
     "demo": Command("crossfuse.cli.demo", "fuse the sample pair and write the four pictures"),
     "fuse": Command("crossfuse.cli.fuse", "fuse one pair, or two folders paired by stem"),
+    "health": Command("crossfuse.cli.health", "ask a server what it is doing"),
     "models": Command("crossfuse.cli.models", "list, show and verify the installed models"),
+    "serve": Command("crossfuse.cli.serve", "serve models over gRPC"),
 }
 
 
@@ -45,29 +47,13 @@ class CommandModule(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 the work failed, 2 bad usage or input."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help", "help"):
-        print(_overview())
-        return 0 if words else 2
-    if words[0] == "--version":
-        print(f"crossfuse {__version__}")
-        return 0
-    name, *rest = words
-    debug = "--debug" in rest
+    name = words[0] if words else "--help"
+    debug = "--debug" in words
     try:
-        if name not in COMMANDS:
-            raise UnknownName("command", name, COMMANDS)
-        module, parser = load_command(name)
-        # Taken out here because the actions of a command have parsers that do not know it.
-        args = parser.parse_args([word for word in rest if word != "--debug"])
-        logging.basicConfig(
-            stream=sys.stderr,
-            level=logging.DEBUG if debug else logging.WARNING,
-            format="%(levelname)s %(name)s: %(message)s",
-        )
-        code = module.run(args)
+        code = _run(name, [word for word in words[1:] if word != "--debug"], debug=debug)
         # A reader that went away (`| head`) shows up here, not while the interpreter ends.
         sys.stdout.flush()
-        return code
+        return code if words else 2
     except CrossFuseError as error:
         if debug:
             raise
@@ -88,6 +74,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _run(name: str, words: list[str], *, debug: bool) -> int:
+    if name in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if name == "--version":
+        print(f"crossfuse {__version__}")
+        return 0
+    if name not in COMMANDS:
+        raise UnknownName("command", name, COMMANDS)
+    module, parser = load_command(name)
+    args = parser.parse_args(words)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+    )
+    return module.run(args)
 
 
 def load_command(name: str) -> tuple[CommandModule, argparse.ArgumentParser]:

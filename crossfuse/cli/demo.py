@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from crossfuse.bundles import DEFAULT_MODEL
 from crossfuse.client import FuseResult, FusionClient
 from crossfuse.engines import UInt8Array
 from crossfuse.errors import InvalidInput, MissingDependency
@@ -76,7 +74,7 @@ def _server() -> Iterator[int]:
         from crossfuse_server.settings import ServerSettings
     except ImportError as error:
         raise MissingDependency(error.name or "a package", "the demo", "cpu,server") from error
-    server = FusionServer(ServerSettings(port=0, only_default=True))
+    server = FusionServer(ServerSettings(port=0))
     server.start()
     try:
         yield server.port
@@ -87,8 +85,11 @@ def _server() -> Iterator[int]:
 def _measure(
     client: FusionClient, ir: np.ndarray, vis: UInt8Array
 ) -> tuple[list[float], FuseResult]:
-    """The times of some calls in seconds, after one that waits for the model; the last result."""
+    """The times of some calls in seconds, and the last result."""
     result = client.fuse_with_details(ir, vis)
+    # Models that still load in the background would be measured along.
+    while any(model.state == "loading" for model in client.models()):
+        time.sleep(0.05)
     times = []
     for _ in range(CALLS):
         started = time.perf_counter()
@@ -104,8 +105,7 @@ def _side_by_side(pictures: dict[str, UInt8Array]) -> UInt8Array:
     for name, picture in pictures.items():
         panel = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.ndim == 2 else picture.copy()
         for colour, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-            cv2.putText(
-                panel, labels[name], (12, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.8, colour, width, cv2.LINE_AA
-            )  # fmt: skip
+            font, place = cv2.FONT_HERSHEY_SIMPLEX, (12, 28)
+            cv2.putText(panel, labels[name], place, font, 0.8, colour, width, cv2.LINE_AA)
         panels.append(panel)
     return np.hstack(panels)

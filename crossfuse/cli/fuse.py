@@ -12,13 +12,17 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from crossfuse.bundles import DEFAULT_MODEL, PRECISIONS
 from crossfuse.cli import INTERRUPTED
 from crossfuse.cli.folders import FolderResult, Pair, fuse_folders
-from crossfuse.engines import DEVICES, load_engine
+from crossfuse.cli.server_options import add_server_arguments, open_client
+from crossfuse.engines import DEVICES, UInt8Array, load_engine
 from crossfuse.errors import InvalidInput, UnknownName
 from crossfuse.fuser import Fuser
 from crossfuse.images import (
@@ -37,6 +41,8 @@ EXAMPLE = (
     "  crossfuse fuse --ir night/ir --vis night/vis -o night/fused --json"
 )
 
+Fuse = Callable[..., UInt8Array]
+
 ENCODING_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
@@ -52,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
     add_infrared_arguments(parser)
     add_model_arguments(parser)
+    add_server_arguments(parser)
 
 
 def add_infrared_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,8 +86,9 @@ def add_infrared_arguments(parser: argparse.ArgumentParser) -> None:
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Which model, and where it runs."""
     parser.add_argument(
-        "--model", default=DEFAULT_MODEL,
-        help="name, name:version, bundle folder or .onnx file (default: %(default)s)",
+        "--model",
+        help="name, name:version, bundle folder or .onnx file; with --server a name of its models "
+        f"(default: {DEFAULT_MODEL}, or the server's default)",
     )  # fmt: skip
     parser.add_argument("--models", type=Path, metavar="DIR", help="a folder of bundles to add")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="default: %(default)s")
@@ -102,22 +110,28 @@ def run(args: argparse.Namespace) -> int:
     parse_mapping(args.ir_mapping, field="--ir-mapping")
     if args.ir_palette is not None and args.ir_palette not in PALETTES:
         raise UnknownName("--ir-palette", args.ir_palette, PALETTES)
-    with open_fuser(args) as fuser:
+    with _open_fuser(args) as fuse:
         if both_folders:
-            return _fuse_folders(args, fuser)
-        return _fuse_pair(args, fuser, Pair(args.ir.stem, args.ir, args.vis, output))
+            return _fuse_folders(args, fuse)
+        return _fuse_pair(args, fuse, Pair(args.ir.stem, args.ir, args.vis, output))
 
 
-def open_fuser(args: argparse.Namespace) -> Fuser:
-    """The model the options name."""
+@contextmanager
+def _open_fuser(args: argparse.Namespace) -> Iterator[Fuse]:
+    """What fuses two arrays: the model in this process, or the one of a server."""
+    if args.server is not None:
+        with open_client(args, max_pixels=args.max_pixels) as client:
+            yield partial(client.fuse, model=args.model)
+        return
     engine = load_engine(
-        args.model,
+        args.model or DEFAULT_MODEL,
         device=args.device,
         precision=args.precision,
         threads=args.threads,
         models=args.models,
     )
-    return Fuser(engine, max_pixels=args.max_pixels)
+    with Fuser(engine, max_pixels=args.max_pixels) as fuser:
+        yield fuser.fuse
 
 
 def _check_output(args: argparse.Namespace, both_folders: bool) -> Path:
@@ -144,8 +158,8 @@ def _check_output(args: argparse.Namespace, both_folders: bool) -> Path:
     return output
 
 
-def _fuse_one(args: argparse.Namespace, fuser: Fuser, pair: Pair) -> None:
-    fused = fuser.fuse(
+def _fuse_one(args: argparse.Namespace, fuse: Fuse, pair: Pair) -> None:
+    fused = fuse(
         read_infrared(pair.ir, max_pixels=args.max_pixels, palette=args.ir_palette),
         read_visible(pair.vis, max_pixels=args.max_pixels),
         ir_mapping=args.ir_mapping,
@@ -155,11 +169,11 @@ def _fuse_one(args: argparse.Namespace, fuser: Fuser, pair: Pair) -> None:
     write_file(pair.output, encode(fused, encoding))
 
 
-def _fuse_pair(args: argparse.Namespace, fuser: Fuser, pair: Pair) -> int:
+def _fuse_pair(args: argparse.Namespace, fuse: Fuse, pair: Pair) -> int:
     started = time.perf_counter()
     skipped = pair.output.exists() and not args.overwrite
     if not skipped:
-        _fuse_one(args, fuser, pair)
+        _fuse_one(args, fuse, pair)
     seconds = time.perf_counter() - started
     if args.json:
         print(json.dumps({"output": str(pair.output), "skipped": skipped, "seconds": seconds}))
@@ -170,12 +184,12 @@ def _fuse_pair(args: argparse.Namespace, fuser: Fuser, pair: Pair) -> int:
     return 0
 
 
-def _fuse_folders(args: argparse.Namespace, fuser: Fuser) -> int:
+def _fuse_folders(args: argparse.Namespace, fuse: Fuse) -> int:
     result = fuse_folders(
         args.ir,
         args.vis,
         args.output,
-        lambda pair: _fuse_one(args, fuser, pair),
+        lambda pair: _fuse_one(args, fuse, pair),
         overwrite=args.overwrite,
     )
     for stem, reason in result.failed.items():
