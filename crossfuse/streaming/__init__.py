@@ -4,13 +4,11 @@ frames.py         what goes in and what comes out
 rules.py          how many frames a stream holds, which it drops, how long one may wait
 window.py         the frames between arrival and answer; decides, but never waits
 blocking.py       the window with waits, for threads
-asynchronous.py   the window with waits, for asyncio
 pairing.py        two cameras into one stream of pairs
 """
 
 from __future__ import annotations
 
-from crossfuse.streaming.asynchronous import AsyncWindow
 from crossfuse.streaming.blocking import BlockingWindow
 from crossfuse.streaming.frames import (
     Answer,
@@ -28,7 +26,6 @@ from crossfuse.streaming.window import FrameWindow
 
 __all__ = [
     "Answer",
-    "AsyncWindow",
     "BlockingWindow",
     "Counters",
     "DropPolicy",

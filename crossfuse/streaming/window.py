@@ -8,8 +8,7 @@ A frame moves through the window in one direction:
 
 The window does no input or output, starts no thread, takes no lock and reads no clock: every
 decision that depends on time gets `now`, in seconds of any clock that never goes back. So each
-rule can be tested to the end, and the same rules serve a server with threads (`blocking.py`),
-one with asyncio (`asynchronous.py`) and a local video.
+rule can be tested to the end; `blocking.py` adds the waits that a server or a local video needs.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ from crossfuse.synthetic.textures import NOISE_SIZE
 
 _SHARE_IN_INFRARED = 0.05
 """How opaque the smoke is to infrared, relative to its visible opacity."""
+_HEAT = 18.0
+"""Degrees Celsius."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class SmokeLayer:
     def _drifting_noise(self, texel: float, right: float, up: float) -> Floats:
         """Noise over `box` with texels of `texel` metres, moved by these metres."""
         step = self._metres_per_pixel / texel
-        column = (self._x[0, 0] - right) / texel % NOISE_SIZE
-        row = (up - self._y[0, 0]) / texel % NOISE_SIZE
+        column = (float(self._x[0, 0]) - right) / texel % NOISE_SIZE
+        row = (up - float(self._y[0, 0])) / texel % NOISE_SIZE
         matrix = np.array([[step, 0, column], [0, step, row]], np.float32)
         found = cv2.warpAffine(
             self._noise,
@@ -83,4 +85,4 @@ class SmokeLayer:
         alpha = self.opacity(seconds)
         visible[self.box] += alpha[..., None] * (self._light - visible[self.box])
         part = heat[self.box]
-        part += _SHARE_IN_INFRARED * alpha * (cv2.blur(part, (3, 3)) * 0.5 + 6.0 - part)
+        part += _SHARE_IN_INFRARED * alpha * (_HEAT - part)

@@ -1,12 +1,11 @@
-"""The waits around the window, with threads and with asyncio: the same promises."""
+"""The waits around the window."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -14,7 +13,6 @@ import pytest
 
 from crossfuse.streaming import (
     Answer,
-    AsyncWindow,
     BlockingWindow,
     Dropped,
     DropPolicy,
@@ -83,45 +81,10 @@ def test_threads_answer_every_frame_in_order(policy: DropPolicy) -> None:
     assert window.counters.delivered == FRAMES
 
 
-@pytest.mark.parametrize("policy", list(DropPolicy))
-def test_asyncio_answers_every_frame_in_order(policy: DropPolicy) -> None:
-    async def session() -> tuple[list[Answer[int]], AsyncWindow[int, int]]:
-        window: AsyncWindow[int, int] = AsyncWindow(StreamRules(3, policy))
-
-        async def send() -> None:
-            for number in range(FRAMES):
-                assert await window.push(number, number)
-            window.close()
-
-        async def work() -> None:
-            while (frame := await window.take()) is not None:
-                window.settle(frame, await asyncio.to_thread(fuse, frame))
-
-        async with asyncio.TaskGroup() as tasks:
-            for call in (send, work, work):
-                tasks.create_task(call())
-            return [answer async for answer in window.answers()], window
-
-    answers, window = asyncio.run(session())
-    check(answers, policy)
-    assert window.counters.pending == 0
-
-
 def test_threads_answer_a_late_frame_without_being_asked() -> None:
     window: BlockingWindow[int, int] = BlockingWindow(StreamRules(deadline=0.05))
     window.push(1, 1)
     assert next(window.answers()).outcome == Dropped(DropReason.DEADLINE)
-
-
-def test_asyncio_answers_a_late_frame_without_being_asked() -> None:
-    async def session() -> Answer[int]:
-        window: AsyncWindow[int, int] = AsyncWindow(StreamRules(deadline=0.05))
-        reading = asyncio.ensure_future(anext(window.answers()))
-        await asyncio.sleep(0)  # the reader waits already when the frame comes
-        await window.push(1, 1)
-        return await reading
-
-    assert asyncio.run(session()).outcome == Dropped(DropReason.DEADLINE)
 
 
 @pytest.mark.parametrize("end", ["close", "cancel"])
@@ -140,27 +103,6 @@ def test_whoever_waits_in_a_thread_returns_at_the_end(end: str) -> None:
     for window in (full, idle):
         getattr(window, end)()
     assert [future.result() for future in waiting] == [False, None, []]
-
-
-@pytest.mark.parametrize("end", ["close", "cancel"])
-def test_whoever_waits_in_a_loop_returns_at_the_end(end: str) -> None:
-    async def session() -> list[object]:
-        full: AsyncWindow[int, int] = AsyncWindow(StreamRules(1))
-        idle: AsyncWindow[int, int] = AsyncWindow(StreamRules(1))
-        await full.push(1, 1)
-
-        async def read() -> list[Answer[int]]:
-            return [answer async for answer in idle.answers()]
-
-        waits: list[Awaitable[object]] = [full.push(2, 2), idle.take(), read()]
-        waiting = [asyncio.ensure_future(wait) for wait in waits]
-        await asyncio.sleep(0.02)
-        assert not any(future.done() for future in waiting)
-        for window in (full, idle):
-            getattr(window, end)()
-        return list(await asyncio.gather(*waiting))
-
-    assert asyncio.run(session()) == [False, None, []]
 
 
 def test_a_slow_reader_holds_the_sender_back() -> None:
