@@ -1,0 +1,1 @@
+"""The fusion networks: modules that know nothing of files, commands or ONNX."""
