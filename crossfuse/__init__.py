@@ -18,7 +18,7 @@ from crossfuse import errors
 from crossfuse._version import __version__
 
 if TYPE_CHECKING:
-    from crossfuse import aio, synthetic
+    from crossfuse import aio, client, synthetic
     from crossfuse.client import FusionClient
     from crossfuse.fuser import Fuser, load
 
@@ -26,11 +26,12 @@ _HOME = {
     "Fuser": "crossfuse.fuser",
     "FusionClient": "crossfuse.client",
     "aio": "crossfuse.aio",
+    "client": "crossfuse.client",
     "load": "crossfuse.fuser",
     "synthetic": "crossfuse.synthetic",
 }
 
-__all__ = ["Fuser", "FusionClient", "__version__", "aio", "errors", "load", "synthetic"]
+__all__ = ["Fuser", "FusionClient", "__version__", "aio", "client", "errors", "load", "synthetic"]
 
 
 def __getattr__(name: str) -> Any:
