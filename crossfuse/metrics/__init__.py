@@ -18,7 +18,6 @@ from crossfuse.metrics.scoring import (
     evaluate_pair,
     score_pairs,
     summarize,
-    with_baselines,
 )
 from crossfuse.metrics.video import VideoScorer, describe_video, evaluate_video
 
@@ -45,5 +44,4 @@ __all__ = [
     "score_pairs",
     "summarize",
     "to_grey",
-    "with_baselines",
 ]

@@ -25,9 +25,11 @@ INNER = PLACES - 1
 # Windows per step: what a step works on stays in the processor's cache.
 STEP = 2048
 TINY = np.float32(1e-30)
+# Below this covariance two distributions lie on one place each, as far as float32 can tell.
+RESOLUTION = np.float32(1e-5)
 # A window that is not level has a share of zero somewhere, so its squared deviations exceed this.
 LEVEL = np.float32(1e-3)
-# Rows sum the shares of the first 0, 1, ..., 9 places; and the first two moments of the place.
+# Its rows sum the shares of the first 0, 1, ..., 9 places; and the first two moments of the place.
 SUMS_BEFORE = np.tri(PLACES + 1, PLACES, -1, dtype=np.float32)
 MOMENTS = np.stack([np.arange(PLACES), np.arange(PLACES) ** 2]).astype(np.float32)
 # Places that end after each inner boundary of one distribution, twice: for either order.
@@ -104,15 +106,19 @@ def _joint_entropy(first: Windows, second: Windows, correlation: Planes) -> Plan
         np.subtract(ends[1:-1], rows, out=rows)
     np.subtract(1, np.maximum(inner_first[-1], inner_second[-1]), out=probability[-1])
     independent = np.empty_like(probability)
-    np.multiply(first.share[:-1], second.share.take(in_second, mode="clip"), out=independent[:INNER])
-    np.multiply(second.share[:-1], first.share.take(in_first, mode="clip"), out=independent[INNER:-1])
+    np.multiply(
+        first.share[:-1], second.share.take(in_second, mode="clip"), out=independent[:INNER]
+    )
+    np.multiply(
+        second.share[:-1], first.share.take(in_first, mode="clip"), out=independent[INNER:-1]
+    )
     np.multiply(first.share[-1], second.share[-1], out=independent[-1])
     # Integrated over a segment: places that end after it in one order times those in the other.
     later = LATER * (INNER - place)
     covariance = np.einsum("in,in->n", probability[:-1], later.astype(np.float32))
     covariance -= inner_first.sum(axis=0) * inner_second.sum(axis=0)
     scale = correlation * first.spread * second.spread
-    dependence = np.where(covariance > TINY, scale / np.maximum(covariance, TINY), 0)
+    dependence = np.where(covariance > RESOLUTION, scale / np.maximum(covariance, RESOLUTION), 0)
     independence = 1 - dependence
     independent *= independence
     entropy = independence * (first.entropy + second.entropy) + _information(independence[None])

@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfuse.errors import CrossFuseError, InvalidInput
-from crossfuse.metrics.baselines import BASELINES
+from crossfuse.errors import CrossFuseError
 from crossfuse.metrics.picture import SourcePair
 from crossfuse.metrics.profiles import PROFILES
 from crossfuse.metrics.registry import Description, select
@@ -184,17 +183,6 @@ def _score_scene(scene: _Scene, profile: str, names: list[str]) -> PairScores:
         except CrossFuseError as error:
             scores.failures[method] = str(error)
     return scores
-
-
-def with_baselines(pictures: Pictures) -> Pictures:
-    """The same scene with the simple fusion rules as further methods, first in order."""
-    for name in BASELINES:
-        if name in pictures.fused:
-            raise InvalidInput(
-                "method", repr(name), "a name that is not one of " + ", ".join(BASELINES)
-            )
-    fused = {name: fuse(pictures.ir, pictures.vis) for name, fuse in BASELINES.items()}
-    return pictures._replace(fused={**fused, **pictures.fused})
 
 
 def summarize(values: Iterable[float]) -> Summary:

@@ -46,6 +46,8 @@ VIDEO_METRICS = (
 )
 # The coarsest patch of the flow must fit.
 SMALLEST_SIDE = 16
+# A spread in grey levels that is only rounding.
+EVEN = 1e-9
 
 
 class _Moments:
@@ -186,7 +188,7 @@ def describe_video() -> list[Description]:
 
 
 def _ratio(numerator: float, denominator: float) -> float:
-    return numerator / denominator if denominator > 0 else float("nan")
+    return numerator / denominator if denominator > EVEN else float("nan")
 
 
 def _change(before: Picture, now: Picture) -> NDArray[np.float64]:

@@ -131,3 +131,12 @@ def test_fmi_of_coefficients_is_fmi_of_their_plane(
     planes = [transform(Picture(picture)) for picture in part]
     score = evaluate_fused(SourcePair(part[0], part[1]), part[2], names=[name])[name]
     assert score == pytest.approx(slow.fmi(*planes), abs=1e-4)
+
+
+def test_fmi_stays_in_its_range_for_coefficients_of_very_different_size() -> None:
+    down, right = np.mgrid[:64, :64]
+    # Almost all of its DCT is rounding noise beside a few large coefficients.
+    ramp = (2 * down + right).astype(np.uint8)
+    pair = SourcePair(ramp, ramp[::-1])
+    for name in ("FMI_dct", "FMI_wavelet"):
+        assert 0 <= evaluate_fused(pair, ramp[:, ::-1], names=[name])[name] <= 1

@@ -39,6 +39,7 @@ def test_every_level_once_has_eight_bits() -> None:
     assert score("EN", picture, picture, picture) == pytest.approx(8)
 
 
+@settings(deadline=None)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30))))
 def test_a_picture_tells_its_entropy_about_itself(pixels: Grey) -> None:
     picture = Picture(pixels)
@@ -46,6 +47,7 @@ def test_a_picture_tells_its_entropy_about_itself(pixels: Grey) -> None:
     assert mutual_information_bits(picture, picture) == pytest.approx(entropy, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_mutual_information_is_symmetric(data: st.DataObject) -> None:
     shape = data.draw(st.tuples(st.integers(1, 20), st.integers(1, 20)))

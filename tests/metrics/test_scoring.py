@@ -10,18 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from crossfuse.errors import ImageError, InvalidInput, UnknownName
+from crossfuse.errors import ImageError, UnknownName
 from crossfuse.metrics import (
     ALL_METHODS,
-    BASELINES,
-    PairScores,
     Pictures,
     SourcePair,
     evaluate_fused,
     evaluate_pair,
     score_pairs,
     summarize,
-    with_baselines,
 )
 
 FAST = ["EN", "SCD"]
@@ -143,19 +140,6 @@ def test_nothing_to_score() -> None:
 def test_names_are_checked_before_anything_is_read() -> None:
     with pytest.raises(UnknownName):
         score_pairs(["0"], load, names=["ENT"])
-
-
-def test_baselines_join_the_methods() -> None:
-    (result,) = score_pairs(["0"], lambda image: with_baselines(load(image)), names=FAST)
-    assert isinstance(result, PairScores)
-    assert list(result.values) == [*BASELINES, "a", "b"]
-    assert result.values["average"]["EN"] > 0
-
-
-def test_a_method_may_not_take_the_name_of_a_baseline() -> None:
-    pictures = Pictures(picture(0), picture(1), {"maximum": picture(2)})
-    with pytest.raises(InvalidInput, match="method: got 'maximum'"):
-        with_baselines(pictures)
 
 
 def test_summaries_count_what_is_undefined() -> None:

@@ -97,6 +97,16 @@ def test_a_visible_video_without_change_leaves_flicker_undefined() -> None:
     assert scores["flow_warp"] == 0
 
 
+def test_a_visible_video_that_brightens_evenly_leaves_flicker_undefined(
+    texture: NDArray[np.float32],
+) -> None:
+    frame = texture[:33, :47].astype(np.uint8) // 2
+    frames = [frame + np.uint8(step) for step in (0, 3, 6, 9)]
+    fused = [brighter(frame, step) for step in (0, 5, 6, 20)]
+    scores = evaluate_video((v, v, f) for v, f in zip(frames, fused, strict=True))
+    assert np.isnan(scores["flicker"])
+
+
 def test_frames_too_small_for_optical_flow_leave_it_undefined() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (4, 15, 40)).astype(np.uint8)
     scores = evaluate_video((frame, frame, frame) for frame in frames)
