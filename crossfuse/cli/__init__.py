@@ -26,11 +26,17 @@ class Command:
 
 
 COMMANDS = {
+    "attention": Command("crossfuse.cli.attention", "show where a network's attention looks"),
     "demo": Command("crossfuse.cli.demo", "fuse the sample pair and write the four pictures"),
+    "evaluate": Command("crossfuse.cli.evaluate", "score fusion methods and write a report"),
     "fuse": Command("crossfuse.cli.fuse", "fuse one pair, or two folders paired by stem"),
     "health": Command("crossfuse.cli.health", "ask a server what it is doing"),
+    "import-official": Command(
+        "crossfuse.cli.import_official", "turn published CrossFuse weights into a checkpoint"
+    ),
     "models": Command("crossfuse.cli.models", "list, show and verify the installed models"),
     "serve": Command("crossfuse.cli.serve", "serve models over gRPC"),
+    "train": Command("crossfuse.cli.train", "describe the networks that can be trained"),
 }
 
 
