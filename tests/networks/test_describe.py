@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from crossfuse_training.describe import PartRow, describe
+from crossfuse_training.networks.config import AutoEncoderConfig
 from crossfuse_training.networks.crossfuse import CrossFuse
 from crossfuse_training.networks.crossfuse_config import CrossFuseConfig
+from crossfuse_training.networks.reconstruction_decoder import AutoEncoder
+from crossfuse_training.networks.registry import build
 
 # GMAC of one encoder, one self- or cross-attention layer, decoder, and the box filters in it.
 MEASURED = {
@@ -57,6 +60,15 @@ def test_levels_add_up(rows: dict[str, PartRow]) -> None:
     for size, total in rows[""].macs.items():
         assert sum(row.macs[size] for row in parts) == total
     assert next(row.level for row in rows.values()) == 0
+
+
+@pytest.mark.parametrize("name", ["rt", "rt-plus", "autoencoder"])
+def test_levels_of_other_networks_add_up(name: str) -> None:
+    with torch.device("meta"):
+        network = AutoEncoder(AutoEncoderConfig()) if name == "autoencoder" else build(name)
+    whole, *parts = describe(network, [(64, 96)], depth=1)
+    assert sum(row.parameters for row in parts) == whole.parameters
+    assert sum(row.macs["64x96"] for row in parts) == whole.macs["64x96"] > 0
 
 
 def test_describing_leaves_the_network_alone(tiny: CrossFuseConfig) -> None:

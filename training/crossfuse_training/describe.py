@@ -7,6 +7,7 @@ and matrix products are counted; pooling, norms and other arithmetic per element
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -32,8 +33,8 @@ def describe(
 ) -> list[PartRow]:
     """Rows for the network and its parts down to `depth`; sizes are (height, width).
 
-    The network takes (ir, vis), each [B,1,H,W]. Parts that neither hold parameters nor multiply
-    are left out.
+    The network takes pictures [B,1,H,W] and nothing else: (ir, vis), or one for an auto-encoder.
+    Parts that neither hold parameters nor multiply are left out.
     """
     shadow = copy.deepcopy(network).to("meta").eval()
     counts = {f"{height}x{width}": _macs(shadow, height, width) for height, width in sizes}
@@ -49,7 +50,7 @@ def describe(
 def _macs(network: nn.Module, height: int, width: int) -> dict[str, int]:
     image = torch.empty(1, 1, height, width, device="meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(image, image)
+        network(*[image] * len(inspect.signature(network.forward).parameters))
     prefix = type(network).__name__ + "."
     totals = {"": counter.get_total_flops() // 2}
     for name, operations in counter.get_flop_counts().items():

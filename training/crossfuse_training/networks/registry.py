@@ -14,6 +14,7 @@ from crossfuse_training.networks.crossfuse import CrossFuse
 from crossfuse_training.networks.crossfuse_config import CrossFuseConfig
 from crossfuse_training.networks.crossfuse_variants import CROSSFUSE_VARIANTS
 from crossfuse_training.networks.reconstruction_decoder import AutoEncoder
+from crossfuse_training.networks.rt_plus import RtPlus, RtPlusConfig
 from crossfuse_training.networks.student import Student, StudentConfig
 
 
@@ -35,6 +36,7 @@ class Variant:
 
 ARCHITECTURES = {
     "student": Architecture(StudentConfig, Student),
+    "rt_plus": Architecture(RtPlusConfig, RtPlus),
     "crossfuse": Architecture(CrossFuseConfig, CrossFuse),
     "autoencoder": Architecture(AutoEncoderConfig, AutoEncoder),
 }
@@ -48,6 +50,23 @@ VARIANTS = {
             sixteenth_channels=64,
             sixteenth_layers=3,
             largest_gain=1.0,
+            offset_scale=128.0,
+            head="bounded",
+        ),
+    ),
+    "rt-plus": Variant(
+        "rt_plus",
+        RtPlusConfig(
+            half_channels=16,
+            quarter_channels=32,
+            eighth_channels=64,
+            sixteenth_channels=160,
+            quarter_blocks=2,
+            eighth_blocks=3,
+            sixteenth_blocks=4,
+            expansion=4,
+            excite_reduction=4,
+            head_width=16,
             offset_scale=128.0,
             head="bounded",
         ),

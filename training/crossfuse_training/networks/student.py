@@ -63,6 +63,15 @@ class StudentConfig:
         return 16 * PATCH
 
 
+class PatchStem(nn.Conv2d):
+    """Features of the patches of an image in 0..255; a last patch cut off is filled with zeros."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        # The scale goes into the weights, where an exporter folds it away, not over the picture.
+        whole = F.pad(image, (0, PATCH - 1, 0, PATCH - 1))
+        return F.conv2d(whole, self.weight / 255, self.bias, stride=PATCH)
+
+
 class Student(nn.Module):
     """Fuses ir and vis luma, float [B,1,H,W] in 0..255, H and W at least 32, to the same kind."""
 
@@ -71,8 +80,8 @@ class Student(nn.Module):
         self.config = config
         quarter, eighth = config.quarter_channels, config.eighth_channels
         sixteenth = config.sixteenth_channels
-        self.ir_stem = nn.Conv2d(1, quarter, PATCH, PATCH)
-        self.vis_stem = nn.Conv2d(1, quarter, PATCH, PATCH, bias=False)
+        self.ir_stem = PatchStem(1, quarter, PATCH, PATCH)
+        self.vis_stem = PatchStem(1, quarter, PATCH, PATCH, bias=False)
         self.quarter = _conv3(quarter, quarter)
         self.to_eighth = _conv3(quarter, eighth, stride=2)
         self.eighth = _conv3(eighth, eighth)
@@ -101,7 +110,7 @@ class Student(nn.Module):
 
     def _features(self, ir: Tensor, vis: Tensor) -> Tensor:
         """Features [B,C,ceil(H/4),ceil(W/4)]."""
-        quarter = F.relu(_patches(ir, self.ir_stem) + _patches(vis, self.vis_stem))
+        quarter = F.relu(self.ir_stem(ir) + self.vis_stem(vis))
         quarter = F.relu(self.quarter(quarter))
         eighth = F.relu(self.eighth(F.relu(self.to_eighth(quarter))))
         deep = F.relu(self.to_sixteenth(eighth))
@@ -126,13 +135,6 @@ class Student(nn.Module):
 
 def _conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
-
-
-def _patches(image: Tensor, stem: nn.Conv2d) -> Tensor:
-    """The stem on an image in 0..255; a last patch that is cut off is filled with zeros."""
-    # The scale goes into the weights, where an exporter folds it away, not over the picture.
-    whole = F.pad(image, (0, PATCH - 1, 0, PATCH - 1))
-    return F.conv2d(whole, stem.weight / 255, stem.bias, stride=PATCH)
 
 
 def _double(features: Tensor, like: Tensor) -> Tensor:
