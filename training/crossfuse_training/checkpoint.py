@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from crossfuse.errors import InvalidInput, OutputError
@@ -84,7 +85,7 @@ def save(folder: Path, network: nn.Module, *, variant: str, training: TrainingRe
             shutil.rmtree(leftover, ignore_errors=True)
         fresh.mkdir(parents=True)
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
-        save_file(weights, fresh / WEIGHTS_NAME)
+        (fresh / WEIGHTS_NAME).write_bytes(to_bytes(weights))
         record = CheckpointRecord(
             architecture=architecture_of(network),
             variant=variant,
