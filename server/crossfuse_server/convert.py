@@ -6,9 +6,10 @@ import threading
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 
-from crossfuse.alignment import Matrix, parse_homography
+from crossfuse.alignment import IDENTITY, Matrix, parse_homography
 from crossfuse.engines import UInt8Array
 from crossfuse.errors import ImageError, InvalidInput
 from crossfuse.fuser import PreparedPair, finish, prepare_pair
@@ -78,18 +79,26 @@ def read_options(message: pb.FuseOptions) -> CallOptions:
         color=_known("options.output_color", message.output_color, pb.OutputColor),
         mapping=_read_mapping(message.ir_mapping),
         polarity="black-hot" if message.ir_mapping.black_hot else "white-hot",
-        homography=parse_homography(message.homography, "options.homography")
-        if message.homography
-        else None,
+        homography=_read_homography(message),
     )
+
+
+def _read_homography(message: pb.FuseOptions) -> Matrix | None:
+    count = len(message.homography)
+    if count not in (0, 9):  # before a million of them become an array
+        raise InvalidInput("options.homography", f"{count} numbers", IDENTITY)
+    return parse_homography(message.homography, "options.homography") if count else None
 
 
 def _read_mapping(message: pb.IrMapping) -> IrMapping:
     kind = message.WhichOneof("mapping")
-    if kind == "linear":
-        return LinearMapping(message.linear.low, message.linear.high)
-    if kind == "percentile":
-        return PercentileMapping(message.percentile.low, message.percentile.high)
+    try:
+        if kind == "linear":
+            return LinearMapping(message.linear.low, message.linear.high)
+        if kind == "percentile":
+            return PercentileMapping(message.percentile.low, message.percentile.high)
+    except InvalidInput as error:
+        raise InvalidInput("options.ir_mapping", error.received, error.valid) from None
     return NoMapping() if kind == "none" else DEFAULT_MAPPING
 
 
@@ -103,10 +112,12 @@ def read_rules(message: pb.StreamConfig, most_in_flight: int) -> StreamRules:
             f"at most {most_in_flight} on this server, or 0 for its default",
         )
     policy = _known("config.drop_policy", message.drop_policy, pb.DropPolicy)
+    deadline = message.frame_deadline_us / 1e6
     return StreamRules(
         max_in_flight=in_flight,
         drop_policy=DROP_POLICIES[policy],
-        deadline=message.frame_deadline_us / 1e6 or None,
+        # No lock can wait for longer than TIMEOUT_MAX, which is centuries: for ever.
+        deadline=deadline if 0 < deadline < threading.TIMEOUT_MAX else None,
     )
 
 
@@ -191,7 +202,7 @@ class Converter:
             if pixels.dtype != np.uint8:
                 raise ImageError("vis.dtype", "DATA_TYPE_UINT16", "DATA_TYPE_UINT8")
             flip = pixels.ndim == 3 and message.color_space == pb.COLOR_SPACE_BGR
-            return np.asarray(pixels[..., ::-1] if flip else pixels, np.uint8)
+            return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if flip else pixels, np.uint8)
         decoded = decode_visible(message.data, field="vis.data", max_pixels=self._max_pixels)
         _check_declared(message, decoded, "vis")
         return decoded

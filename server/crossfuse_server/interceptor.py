@@ -7,8 +7,8 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any, NoReturn, Self
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -24,6 +24,11 @@ log = logging.getLogger(__name__)
 # Long enough for a batch that did not fit to be gone.
 RETRY_AFTER_OUT_OF_MEMORY = 0.5
 
+# A status travels in headers, twice, and peers take no more than 8 KB of them.
+LONGEST_MESSAGE = 1500
+
+LONGEST_REQUEST_ID = 128
+
 
 class Calls:
     """How many calls of each method ended with which status, and how many are under way."""
@@ -34,16 +39,21 @@ class Calls:
         self._ended: Counter[tuple[str, str]] = Counter()
         self._active = 0
 
-    def begin(self) -> None:
-        """A call starts."""
+    def begin(self, context: grpc.ServicerContext) -> None:
+        """A call starts; it is under way until its answer has left."""
         with self._lock:
             self._active += 1
+        if not context.add_callback(self._leave):
+            self._leave()
 
     def end(self, method: str, status: str) -> None:
-        """A call is over."""
+        """The outcome of a call is known."""
+        with self._lock:
+            self._ended[method, status] += 1
+
+    def _leave(self) -> None:
         with self._lock:
             self._active -= 1
-            self._ended[method, status] += 1
             self._idle.notify_all()
 
     def wait_until_idle(self, timeout: float) -> bool:
@@ -51,21 +61,26 @@ class Calls:
         with self._lock:
             return self._idle.wait_for(lambda: self._active == 0, timeout)
 
+    def total_when_idle(self) -> int | None:
+        """How many calls ended so far; None while any is under way."""
+        with self._lock:
+            return None if self._active else self._ended.total()
+
     def ended(self) -> dict[tuple[str, str], int]:
         """(method, status) -> number of calls."""
         with self._lock:
             return dict(self._ended)
 
 
-def to_status(error: Exception) -> Status:
-    """The status of an error.
+def to_status(error: Exception, where: str) -> Status:
+    """The status of an error; `where` tells the log in which call it happened.
 
     Faults get an incident id instead of their text, which may hold paths and is of no use to a
     caller; the text and the traceback go to the log under the same id.
     """
     if isinstance(error, CrossFuseError) and error.grpc_status != "INTERNAL":
         code: grpc.StatusCode = grpc.StatusCode[error.grpc_status]
-        status = Status(code=code.value[0], message=str(error))
+        status = Status(code=code.value[0], message=_bounded(str(error)))
         retry_after = None
         if isinstance(error, Overloaded):
             retry_after = error.retry_after
@@ -79,16 +94,21 @@ def to_status(error: Exception) -> Status:
             status.details.append(detail)
         return status
     incident = secrets.token_hex(4)
-    log.error("incident %s", incident, exc_info=error)
+    log.error("incident %s in %s", incident, where, exc_info=error)
     return Status(
         code=grpc.StatusCode.INTERNAL.value[0],
         message=f"a fault in the server, incident {incident}; its log says more",
     )
 
 
+def _bounded(message: str) -> str:
+    kept = message.encode()[:LONGEST_MESSAGE].decode(errors="ignore")
+    return message if len(kept) == len(message) else f"{kept}..."
+
+
 def as_status(error: Exception) -> grpc.Status:
     """The status of an error, in the form that ends a call."""
-    return rpc_status.to_status(to_status(error))
+    return rpc_status.to_status(to_status(error, "a call"))
 
 
 class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs only
@@ -107,84 +127,78 @@ class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gen
         method = handler_call_details.method
         if handler is None or not method.startswith("/crossfuse."):
             return handler
-        wire = {
-            "request_deserializer": _forgiving(handler.request_deserializer),
-            "response_serializer": handler.response_serializer,
-        }
+        # Messages arrive as bytes: gRPC would decode them in the one thread that serves all
+        # connections, and answer INTERNAL when they cannot be decoded.
+        decode = partial(_decode, handler.request_deserializer)
         if handler.unary_unary is not None:
             answer = handler.unary_unary
 
-            def unary(request: Any, context: grpc.ServicerContext) -> Any:
-                with _Call(self._calls, method, context):
-                    return answer(_decoded(request), context)
+            def unary(data: bytes, context: grpc.ServicerContext) -> Any:
+                with _Call(self._calls, method, context) as call:
+                    request = decode(data)
+                    call.request_id = getattr(request, "request_id", "")[:LONGEST_REQUEST_ID]
+                    return answer(request, context)
 
-            return grpc.unary_unary_rpc_method_handler(unary, **wire)
+            return grpc.unary_unary_rpc_method_handler(
+                unary, response_serializer=handler.response_serializer
+            )
 
         answers = handler.stream_stream
         assert answers is not None, "the service has unary and bidirectional methods only"
 
-        def stream(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        def stream(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
             with _Call(self._calls, method, context):
-                yield from answers(map(_decoded, requests), context)
+                yield from answers(map(decode, messages), context)
 
-        return grpc.stream_stream_rpc_method_handler(stream, **wire)
-
-
-@dataclass(frozen=True)
-class _Undecodable:
-    """Stands for a message that is not of its type; gRPC itself would answer with INTERNAL."""
-
-    size: int
-    reason: str
+        return grpc.stream_stream_rpc_method_handler(
+            stream, response_serializer=handler.response_serializer
+        )
 
 
-def _forgiving(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
-    def decode(data: bytes) -> Any:
-        assert deserialize is not None, "generated handlers have a deserializer"
-        try:
-            return deserialize(data)
-        except DecodeError as error:
-            return _Undecodable(len(data), str(error))
-
-    return decode
-
-
-def _decoded(request: Any) -> Any:
-    if isinstance(request, _Undecodable):
+def _decode(deserialize: Callable[[bytes], Any] | None, data: bytes) -> Any:
+    assert deserialize is not None, "generated handlers have a deserializer"
+    try:
+        return deserialize(data)
+    except DecodeError as error:
         raise InvalidInput(
             "message",
-            f"{request.size} bytes that cannot be decoded ({request.reason})",
+            f"{len(data)} bytes that cannot be decoded ({error})",
             "a message of crossfuse/v1/fusion.proto",
-        )
-    return request
+        ) from None
 
 
 class _Call:
     """One call: counts it, and turns the error that ends it into its status."""
 
     def __init__(self, calls: Calls, method: str, context: grpc.ServicerContext) -> None:
+        self.request_id = ""
         self._calls = calls
         self._method = method
         self._context = context
 
-    def __enter__(self) -> None:
-        self._calls.begin()
+    def __enter__(self) -> Self:
+        self._calls.begin(self._context)
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: Any
     ) -> None:
-        if error is None or isinstance(error, GeneratorExit):
-            ended = "OK" if self._context.is_active() else "CANCELLED"
-            self._calls.end(self._method, ended)
+        # An RpcError comes out of the messages of a caller that went away.
+        if not isinstance(error, Exception) or isinstance(error, grpc.RpcError):
+            self._end("OK")
             return
-        if not isinstance(error, Exception):
-            self._calls.end(self._method, "CANCELLED")
-            return
-        status = to_status(error)
-        name = _name_of(status.code)
-        self._calls.end(self._method, name)
-        log.info("%s: %s: %s", self._method, name, status.message)
+        # As a literal: what a caller chose must not look like a line of this log.
+        where = f"{self._method} {self.request_id!r}"
+        status = to_status(error, where)
+        self._end(_name_of(status.code))
+        log.info("%s: %s: %s", where, _name_of(status.code), status.message)
         self._abort(status)
+
+    def _end(self, status: str) -> None:
+        """Count the call, as what its caller saw."""
+        if not self._context.is_active():
+            status = "CANCELLED" if self._context.time_remaining() > 0 else "DEADLINE_EXCEEDED"
+        self._calls.end(self._method, status)
 
     def _abort(self, status: Status) -> NoReturn:
         self._context.abort_with_status(rpc_status.to_status(status))

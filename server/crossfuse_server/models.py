@@ -9,7 +9,7 @@ from enum import Enum
 
 from crossfuse.bundles import Bundle, find_bundle, installed_bundles
 from crossfuse.engines import Engine, EngineDescription, device_ids, load_engine
-from crossfuse.errors import CrossFuseError, ModelNotFound, NotReady
+from crossfuse.errors import CrossFuseError, EngineError, ModelNotFound, NotReady
 from crossfuse_server.queue import ModelQueue
 from crossfuse_server.settings import ServerSettings
 
@@ -33,7 +33,10 @@ class ServedModel:
         self.state = State.LOADING
         self.error: CrossFuseError | None = None
         self.descriptions: tuple[EngineDescription, ...] = ()
+        self._engines: Sequence[Engine] = ()
         self._queue: ModelQueue | None = None
+        self._closed = False
+        self._lock = threading.Lock()
 
     @property
     def message(self) -> str:
@@ -50,15 +53,26 @@ class ServedModel:
 
     def load(self, open_engines: Callable[[Bundle], Sequence[Engine]], queue_limit: int) -> None:
         """Load and warm up; the outcome is in `state` and `error`."""
+        if self._closed:
+            return
         try:
             engines = open_engines(self.bundle)
         except CrossFuseError as error:
-            self.state, self.error = State.FAILED, error
             log.error("model %s could not be loaded: %s", self.bundle.reference, error)
+            self._fail(error)
             return
-        self.descriptions = tuple(engine.describe() for engine in engines)
-        self._queue = ModelQueue(self.bundle.reference, engines, queue_limit)
-        self.state = State.SERVING
+        except Exception as error:
+            log.exception("model %s could not be loaded", self.bundle.reference)
+            self._fail(EngineError(f"{type(error).__name__}: {error}"))
+            return
+        with self._lock:
+            self._engines = engines
+            if self._closed:  # while it was loading
+                self._close_engines()
+                return
+            self.descriptions = tuple(engine.describe() for engine in engines)
+            self._queue = ModelQueue(self.bundle.reference, engines, queue_limit)
+            self.state = State.SERVING
         log.info(
             "model %s is ready on %s",
             self.bundle.reference,
@@ -66,9 +80,21 @@ class ServedModel:
         )
 
     def close(self) -> None:
-        """Refuse what still waits and end the worker threads."""
-        if self._queue is not None:
-            self._queue.close(finish=False)
+        """Refuse what still waits, end the worker threads and free the devices."""
+        with self._lock:
+            self._closed = True
+            if self._queue is not None:
+                self._queue.close()
+            self._close_engines()
+
+    def _fail(self, error: CrossFuseError) -> None:
+        self.error = error
+        self.state = State.FAILED
+
+    def _close_engines(self) -> None:
+        for engine in self._engines:
+            engine.close()
+        self._engines = ()
 
 
 class ModelHost:
@@ -97,12 +123,14 @@ class ModelHost:
                 if model is self.default:
                     on_default()
 
-        threading.Thread(target=work, name="load-models", daemon=True).start()
+        # Not a daemon: a process that ends while a runtime loads a model is aborted by it.
+        threading.Thread(target=work, name="load-models").start()
 
     def get(self, name: str, version: str) -> ServedModel:
         """The model a request means: no name is the default one, no version the highest."""
-        if not name:
+        if not name and not version:
             return self.default
+        name = name or self.default.bundle.manifest.name
         fitting = [
             model
             for model in self.models

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -13,7 +12,8 @@ from dataclasses import dataclass, field
 from crossfuse.engines import Engine, UInt8Array
 from crossfuse.errors import CrossFuseError, DeadlineExceeded, EngineError, NotReady, Overloaded
 
-log = logging.getLogger(__name__)
+# A refused caller that came back at once would only be refused again.
+SHORTEST_RETRY = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class _Job:
     ir: UInt8Array
     vis: UInt8Array
     expires_at: float
+    bounded: bool
     queued_at: float
     future: Future[Inference] = field(default_factory=Future)
 
@@ -41,7 +42,8 @@ class ModelQueue:
     """Runs pairs through the engines of one model: one thread per engine, one queue for all.
 
     A thread takes the next job when its engine is free, so several devices share the load by
-    themselves. A job whose deadline passed, or whose caller went away, never reaches an engine.
+    themselves. A job whose deadline passed, or whose future was cancelled because its caller went
+    away, never reaches an engine; a cancelled one gives its place up at once.
     """
 
     def __init__(self, name: str, engines: Sequence[Engine], limit: int) -> None:
@@ -65,75 +67,98 @@ class ModelQueue:
         """How many jobs wait."""
         return len(self._jobs)
 
-    def submit(
-        self, ir: UInt8Array, vis: UInt8Array, *, expires_at: float, wait: bool = False
-    ) -> Future[Inference]:
-        """Queue one pair; a full queue refuses it with a time to come back, or is waited for."""
-        job = _Job(ir, vis, expires_at, time.monotonic())
+    def check_room(self) -> None:
+        """Refuse a call that would not find a place, before work is spent on its pictures."""
         with self._changed:
-            if wait:
-                self._changed.wait_for(lambda: self._closed or len(self._jobs) < self._limit)
+            calls = sum(job.bounded for job in self._jobs)
+            if calls < self._limit:
+                return
+            drained = len(self._jobs) * self._recent_infer_time / len(self._threads)
+        raise Overloaded(
+            f"queue of {self.name}: got more calls than the {self._limit} that may wait; "
+            "valid: fewer calls at once, or a retry after the time given",
+            retry_after=max(SHORTEST_RETRY, round(drained, 3)),
+        )
+
+    def submit(
+        self, ir: UInt8Array, vis: UInt8Array, *, expires_at: float, bounded: bool = True
+    ) -> Future[Inference]:
+        """Queue one pair.
+
+        `bounded` jobs are refused when the queue is full. The others are for streams, which are
+        held back by their window instead, and are never refused.
+        """
+        job = _Job(ir, vis, expires_at, bounded, time.monotonic())
+        with self._changed:
             if self._closed:
-                raise NotReady(f"model {self.name} is being shut down; try another server")
-            if len(self._jobs) >= self._limit:
-                raise Overloaded(
-                    f"queue of {self.name}: got more calls than the {self._limit} that may wait; "
-                    "valid: fewer calls at once, or a retry after the time given",
-                    retry_after=self._time_to_drain(),
-                )
+                raise self._shut_down()
+            if bounded:
+                self.check_room()
             self._jobs.append(job)
-            self._changed.notify_all()
+            self._changed.notify()
+        job.future.add_done_callback(self._forget_cancelled)
         return job.future
 
-    def close(self, *, finish: bool = True) -> None:
-        """Take nothing more; finish what waits, or refuse it, and end the threads."""
+    def close(self) -> None:
+        """Take nothing more, refuse what waits, and end the threads."""
         with self._changed:
             self._closed = True
-            dropped = [] if finish else list(self._jobs)
-            if not finish:
-                self._jobs.clear()
+            dropped = list(self._jobs)
+            self._jobs.clear()
             self._changed.notify_all()
         for job in dropped:
             if job.future.set_running_or_notify_cancel():
-                job.future.set_exception(NotReady(f"model {self.name} is being shut down"))
+                job.future.set_exception(self._shut_down())
         for thread in self._threads:
             thread.join()
 
-    def _time_to_drain(self) -> float:
-        return round(len(self._jobs) * self._recent_infer_time / len(self._threads), 3)
+    def _shut_down(self) -> NotReady:
+        return NotReady(f"model {self.name} is being shut down; valid: another server")
 
-    def _next(self) -> _Job | None:
+    def _forget_cancelled(self, future: Future[Inference]) -> None:
+        if not future.cancelled():
+            return
         with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._closed)
-            if not self._jobs:
-                return None
-            job = self._jobs.popleft()
-            self._changed.notify_all()
-            return job
+            for job in self._jobs:
+                if job.future is future:
+                    self._jobs.remove(job)
+                    break
 
     def _work(self, engine: Engine) -> None:
-        while (job := self._next()) is not None:
-            if not job.future.set_running_or_notify_cancel():
-                continue
-            started = time.monotonic()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._jobs or self._closed)
+                if not self._jobs:
+                    return
+                job = self._jobs.popleft()
+            if job.future.set_running_or_notify_cancel():
+                self._run(engine, job)
+            del job  # its pictures are not kept while this thread waits for the next
+
+    def _run(self, engine: Engine, job: _Job) -> None:
+        started = time.monotonic()
+        queue_time = started - job.queued_at
+        try:
             if started >= job.expires_at:
-                job.future.set_exception(
-                    DeadlineExceeded(
-                        f"deadline: passed after {started - job.queued_at:.3f} s in the queue of "
-                        f"{self.name}; valid: a longer deadline, or fewer calls at once"
-                    )
+                raise DeadlineExceeded(
+                    f"deadline: passed after {queue_time:.3f} s in the queue of {self.name}; "
+                    "valid: a longer deadline, or fewer calls at once"
                 )
-                continue
-            try:
-                fused = engine.fuse(job.ir[None], job.vis[None])[0]
-            except CrossFuseError as error:
-                job.future.set_exception(error)
-            except Exception as error:
-                log.exception("engine of %s failed", self.name)
-                job.future.set_exception(EngineError(f"the model could not be run: {error}"))
-            else:
-                infer_time = time.monotonic() - started
-                self._recent_infer_time += 0.2 * (infer_time - self._recent_infer_time)
-                job.future.set_result(
-                    Inference(fused, started - job.queued_at, infer_time, batch_size=1)
-                )
+            fused = engine.fuse(job.ir[None], job.vis[None])[0]
+        except CrossFuseError as error:
+            job.future.set_exception(error)
+        except Exception as error:
+            job.future.set_exception(_fault(error))
+        else:
+            infer_time = time.monotonic() - started
+            self._recent_infer_time += 0.2 * (infer_time - self._recent_infer_time)
+            job.future.set_result(Inference(fused, queue_time, infer_time, batch_size=1))
+        finally:
+            # An error holds this frame: with the job in it, the pictures would live in a cycle.
+            del job
+
+
+def _fault(error: Exception) -> EngineError:
+    fault = EngineError(f"the model could not be run: {error}")
+    fault.__cause__ = error
+    return fault

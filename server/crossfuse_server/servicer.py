@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from importlib.metadata import version
+from contextlib import contextmanager
+from functools import partial
 
 import grpc
+import onnxruntime
 
 from crossfuse._version import __version__
 from crossfuse.engines.onnx import available_cpus
@@ -24,10 +26,11 @@ from crossfuse_server.convert import (
     write_model,
     write_timings,
 )
+from crossfuse_server.interceptor import LONGEST_REQUEST_ID
 from crossfuse_server.models import ModelHost, ServedModel, State
 from crossfuse_server.queue import Inference
 from crossfuse_server.settings import ServerSettings
-from crossfuse_server.streams import FrameStream
+from crossfuse_server.streams import FirstMessage, FrameStream
 
 STATES = {
     State.LOADING: pb.SERVING_STATE_LOADING,
@@ -35,8 +38,6 @@ STATES = {
     State.DRAINING: pb.SERVING_STATE_DRAINING,
     State.FAILED: pb.SERVING_STATE_FAILED,
 }
-
-LONGEST_REQUEST_ID = 128
 
 
 class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
@@ -50,7 +51,7 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         self._state = state
         self._started = time.monotonic()
         self._gate = threading.Semaphore(settings.decoders or available_cpus())
-        self._streams: set[FrameStream] = set()
+        self._streams: set[FirstMessage | FrameStream] = set()
         self._streams_lock = threading.Lock()
 
     def Fuse(self, request: pb.FuseRequest, context: grpc.ServicerContext) -> pb.FuseResponse:
@@ -64,12 +65,12 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
             )
         model = self._model(request.model)
         converter = self._converter(request.options, model)
+        model.queue.check_room()
         pair = converter.read_pair(request.ir, request.vis)
         decoded = time.monotonic()
         remaining = _remaining(context)
         expires_at = math.inf if remaining is None else decoded + remaining
-        future = model.queue.submit(pair.ir, pair.vis, expires_at=expires_at)
-        inference = _wait(future, context)
+        inference = _wait(model.queue.submit(pair.ir, pair.vis, expires_at=expires_at), context)
         fused = time.monotonic()
         response = pb.FuseResponse(request_id=request.request_id)
         converter.write_image(response.fused, inference.fused, grey=pair.grey)
@@ -88,12 +89,11 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         self, request_iterator: Iterator[pb.FuseStreamRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.FuseStreamResponse]:
         """Fuse the frames of a stream, in order."""
-        stream = self._open_stream(next(request_iterator, None))
-        try:
+        first = FirstMessage(request_iterator)
+        with self._counted(first):
+            stream = self._open_stream(first.wait())
+        with self._counted(stream):
             yield from stream.run(request_iterator, context)
-        finally:
-            with self._streams_lock:
-                self._streams.discard(stream)
 
     def GetServerInfo(
         self, request: pb.GetServerInfoRequest, context: grpc.ServicerContext
@@ -111,7 +111,7 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
             ),
             models=self._infos(),
             uptime_s=time.monotonic() - self._started,
-            runtime=f"onnxruntime {version('onnxruntime')}",
+            runtime=f"onnxruntime {onnxruntime.__version__}",
         )
 
     def ListModels(
@@ -137,13 +137,18 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         model = self._model(config.model)
         reference = pb.ModelRef()
         write_model(reference, model.bundle.manifest.name, model.bundle.manifest.version)
-        stream = FrameStream(
+        return FrameStream(
             reference,
             self._converter(config.options, model, held=True),
             model.queue,
             read_rules(config, self._settings.max_in_flight),
         )
+
+    @contextmanager
+    def _counted(self, stream: FirstMessage | FrameStream) -> Iterator[None]:
+        """Count a stream, from its first moment on, and let `drain` find it."""
         with self._streams_lock:
+            self._check_not_draining()
             if len(self._streams) >= self._settings.max_streams:
                 raise Overloaded(
                     f"streams: got one more than the {self._settings.max_streams} this server "
@@ -151,11 +156,18 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
                     retry_after=1.0,
                 )
             self._streams.add(stream)
-        return stream
+        try:
+            yield
+        finally:
+            with self._streams_lock:
+                self._streams.discard(stream)
 
-    def _model(self, reference: pb.ModelRef) -> ServedModel:
+    def _check_not_draining(self) -> None:
         if self._state() is State.DRAINING:
             raise NotReady("the server is draining; valid: another server")
+
+    def _model(self, reference: pb.ModelRef) -> ServedModel:
+        self._check_not_draining()
         return self._host.get(reference.name, reference.version)
 
     def _converter(
@@ -181,7 +193,8 @@ def _remaining(context: grpc.ServicerContext) -> float | None:
 
 def _wait(future: Future[Inference], context: grpc.ServicerContext) -> Inference:
     """The result; a call whose client went away, or ran out of time, gives its place up."""
-    context.add_callback(lambda: _give_up(future))
+    if not context.add_callback(partial(_give_up, future)):
+        _give_up(future)
     try:
         return future.result(_remaining(context))
     except (CancelledError, FutureTimeoutError):
@@ -189,6 +202,9 @@ def _wait(future: Future[Inference], context: grpc.ServicerContext) -> Inference
         raise DeadlineExceeded(
             "deadline: passed before the pair was fused; valid: a longer one"
         ) from None
+    finally:
+        # An error that comes out of it holds this frame, and with it the pictures, in a cycle.
+        del future
 
 
 def _give_up(future: Future[Inference]) -> None:

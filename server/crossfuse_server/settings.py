@@ -16,6 +16,9 @@ from crossfuse.images import DEFAULT_MAX_PIXELS
 
 ENVIRONMENT_PREFIX = "CROSSFUSE_SERVER_"
 
+# 16384x16384; the message with two such pictures stays under the 2 GiB that gRPC can take.
+LARGEST_MAX_PIXELS = 2**28
+
 
 def _setting(default: Any, help_text: str, **metadata: Any) -> Any:
     return field(default=default, metadata={"help": help_text, **metadata})
@@ -43,7 +46,9 @@ class ServerSettings:
     warm_up: str = _setting("480x640", "HxW each model is run at before it counts as ready")
 
     # What it takes
-    max_pixels: int = _setting(DEFAULT_MAX_PIXELS, "most pixels of one picture", least=1024)
+    max_pixels: int = _setting(
+        DEFAULT_MAX_PIXELS, "most pixels of one picture", least=1024, most=LARGEST_MAX_PIXELS
+    )
     max_queue: int = _setting(256, "most calls that wait for one model", least=1)
     max_streams: int = _setting(32, "most streams at once", least=1)
     max_in_flight: int = _setting(8, "most frames one stream may have in flight", least=1)
@@ -52,7 +57,9 @@ class ServerSettings:
     )
 
     # How it ends
-    drain_seconds: float = _setting(30.0, "longest wait for calls in flight at SIGTERM", least=0)
+    drain_seconds: float = _setting(
+        30.0, "longest wait for calls in flight at SIGTERM", least=0, most=86_400
+    )
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -151,7 +158,8 @@ def _check(entry: Field[Any], value: Any) -> None:
     choices = entry.metadata.get("choices")
     if choices is not None and value not in choices:
         raise UnknownName(entry.name, str(value), choices)
-    if least is not None and value < least:
+    # Written so that NaN, which compares false with everything, is refused.
+    if least is not None and not value >= least:
         raise InvalidInput(entry.name, str(value), f"{least} or more")
-    if most is not None and value > most:
+    if most is not None and not value <= most:
         raise InvalidInput(entry.name, str(value), f"{most} or less")

@@ -9,11 +9,13 @@ Pictures are decoded when their turn comes, so a frame that is dropped costs nex
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
@@ -22,6 +24,7 @@ from crossfuse.errors import CrossFuseError, DeadlineExceeded, InvalidInput, Not
 from crossfuse.streaming import (
     Answer,
     BlockingWindow,
+    Counters,
     Dropped,
     DropReason,
     Failed,
@@ -38,6 +41,10 @@ from crossfuse_server.queue import Inference, ModelQueue
 # One frame runs while the next is being decoded and queued. More would only age in the queue,
 # where DropPolicy.OLDEST cannot reach them.
 FRAMES_IN_ENGINE = 2
+
+log = logging.getLogger(__name__)
+
+DRAINING = "the server is draining; valid: another server, to which the next frame can be sent"
 
 DROPS = {
     DropReason.OVERRUN: (
@@ -61,6 +68,36 @@ class _FusedPair:
     decode_time: float
 
 
+class FirstMessage:
+    """The wait for the first message of a stream, which a draining server must be able to end."""
+
+    def __init__(self, requests: Iterator[pb.FuseStreamRequest]) -> None:
+        self._requests = requests
+        self._message: Future[pb.FuseStreamRequest | None] = Future()
+
+    def wait(self) -> pb.FuseStreamRequest | None:
+        """The message, or None when the caller sends nothing."""
+        threading.Thread(target=self._read, name="stream", daemon=True).start()
+        return self._message.result()
+
+    def drain(self) -> None:
+        """Wait no longer."""
+        self._refuse(NotReady(DRAINING))
+
+    def _read(self) -> None:
+        try:
+            message = next(self._requests, None)
+        except Exception as error:  # no message of ours, or the caller went away
+            self._refuse(error)
+            return
+        with suppress(InvalidStateError):
+            self._message.set_result(message)
+
+    def _refuse(self, error: Exception) -> None:
+        with suppress(InvalidStateError):
+            self._message.set_exception(error)
+
+
 class FrameStream:
     """The work of one FuseStream call."""
 
@@ -73,27 +110,46 @@ class FrameStream:
         self._window: BlockingWindow[pb.StreamFrame, _FusedPair] = BlockingWindow(rules)
         self._capture_times: deque[int] = deque()
         self._in_engine = threading.Semaphore(FRAMES_IN_ENGINE)
+        self._inferences: set[Future[Inference]] = set()
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._complete = False
         self._end: Exception | None = None
+
+    @property
+    def counters(self) -> Counters:
+        """What became of the frames so far."""
+        return self._window.counters
 
     def run(
         self, requests: Iterator[pb.FuseStreamRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.FuseStreamResponse]:
         """Answer every frame in order; raises what ended the stream early, after the answers."""
-        if not context.add_callback(self._window.cancel):
+        if not context.add_callback(self._cancel):
             return
-        for work in (self._dispatch, lambda: self._read(requests)):
-            threading.Thread(target=work, name="stream", daemon=True).start()
         try:
+            for work in (self._dispatch, lambda: self._read(requests)):
+                threading.Thread(target=work, name="stream", daemon=True).start()
             for answer in self._window.answers():
                 yield self._response(answer)
         finally:
-            self._window.cancel()
-        if self._end is not None:
+            self._cancel()
+            log.info("a stream ended: %s", self.counters)
+        if self._end is not None and not self._complete:
             raise self._end
 
     def drain(self) -> None:
         """Take no more frames; those inside are answered, then the stream ends."""
-        self._stop(NotReady("the server is draining; reconnect, and send the next frame there"))
+        self._stop(NotReady(DRAINING))
+
+    def _cancel(self) -> None:
+        """Let go of everything; frames that wait for the model leave its queue."""
+        self._window.cancel()
+        with self._lock:
+            self._cancelled = True
+            inferences = list(self._inferences)
+        for inference in inferences:
+            inference.cancel()
 
     def _stop(self, reason: Exception) -> None:
         self._end = reason
@@ -117,8 +173,9 @@ class FrameStream:
         except CrossFuseError as error:
             self._stop(error)
         except Exception:  # the call is over: cancelled, or past its deadline
-            self._window.cancel()
+            self._cancel()
         else:
+            self._complete = True
             self._window.close()
 
     def _dispatch(self) -> None:
@@ -136,18 +193,28 @@ class FrameStream:
         started = time.monotonic()
         pair = self._converter.read_pair(frame.payload.ir, frame.payload.vis)
         decode_time = time.monotonic() - started
-        future = self._queue.submit(pair.ir, pair.vis, expires_at=frame.expires_at, wait=True)
+        inference = self._queue.submit(
+            pair.ir, pair.vis, expires_at=frame.expires_at, bounded=False
+        )
 
-        def done(future: Future[Inference]) -> None:
-            try:
-                fused = _FusedPair(future.result(), pair.grey, frame.arrived_at, decode_time)
+        def done(inference: Future[Inference]) -> None:
+            with self._lock:
+                self._inferences.discard(inference)
+            error = _error_of(inference)
+            if error is None:
+                fused = _FusedPair(inference.result(), pair.grey, frame.arrived_at, decode_time)
                 self._settle(frame, Fused(fused))
-            except DeadlineExceeded:
+            elif isinstance(error, DeadlineExceeded):
                 self._settle(frame, Dropped(DropReason.DEADLINE))
-            except (Exception, CancelledError) as error:
+            else:
                 self._settle(frame, Failed(error))
 
-        future.add_done_callback(done)
+        with self._lock:
+            self._inferences.add(inference)
+            cancelled = self._cancelled
+        if cancelled:
+            inference.cancel()
+        inference.add_done_callback(done)
 
     def _settle(self, frame: Frame[pb.StreamFrame], outcome: Outcome[_FusedPair]) -> None:
         self._window.settle(frame, outcome)
@@ -161,13 +228,13 @@ class FrameStream:
         if isinstance(outcome, Fused):
             try:
                 self._write_fused(response.fused, outcome.result)
-            except CrossFuseError as error:  # a picture the encoding cannot hold
+            except Exception as error:  # such as a picture the encoding cannot hold
                 outcome = Failed(error)
         if isinstance(outcome, Dropped):
             reason, message = DROPS[outcome.reason]
             response.dropped.reason, response.dropped.message = reason, message
         elif isinstance(outcome, Failed):
-            status = to_status(outcome.error)
+            status = to_status(outcome.error, f"frame {answer.frame_id} of a stream")
             response.error.code, response.error.message = status.code, status.message
         return response
 
@@ -183,3 +250,12 @@ class FrameStream:
             encode_time=ended - started,
             total_time=ended - pair.arrived_at,
         )
+
+
+def _error_of(inference: Future[Inference]) -> Exception | None:
+    """Why there is no picture; asked without raising, so that the error holds no frame of ours."""
+    if inference.cancelled():  # with the stream: nobody will hear it
+        return NotReady(DRAINING)
+    error = inference.exception()
+    assert error is None or isinstance(error, Exception)
+    return error

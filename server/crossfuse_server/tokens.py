@@ -43,7 +43,7 @@ class TokenInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gen
         if handler is None or handler_call_details.method.startswith(OPEN_METHODS):
             return handler
         error = self._fault(dict(handler_call_details.invocation_metadata))
-        return handler if error is None else _refusal(handler, error)
+        return handler if error is None else _refusal(error)
 
     def _fault(self, metadata: dict[str, Any]) -> Unauthenticated | None:
         given = metadata.get("authorization")
@@ -58,20 +58,10 @@ class TokenInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gen
         return None
 
 
-def _refusal(
-    handler: grpc.RpcMethodHandler[Any, Any], error: Unauthenticated
-) -> grpc.RpcMethodHandler[Any, Any]:
-    """A handler of the same kind that only refuses."""
+def _refusal(error: Unauthenticated) -> grpc.RpcMethodHandler[Any, Any]:
+    """A handler for calls of every kind that refuses before a message is read."""
 
-    def refuse(_: Any, context: grpc.ServicerContext) -> Any:
+    def refuse(_: Iterator[Any], context: grpc.ServicerContext) -> Any:
         context.abort_with_status(as_status(error))
 
-    def refuse_stream(_: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        context.abort_with_status(as_status(error))
-        yield
-
-    if handler.response_streaming:
-        if handler.request_streaming:
-            return grpc.stream_stream_rpc_method_handler(refuse_stream)
-        return grpc.unary_stream_rpc_method_handler(refuse_stream)
-    return grpc.unary_unary_rpc_method_handler(refuse)
+    return grpc.stream_stream_rpc_method_handler(refuse)

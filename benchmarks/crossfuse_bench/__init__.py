@@ -1,0 +1,1 @@
+"""Measuring CrossFuse: latency, throughput and cost, with the conditions beside every number."""

@@ -1,0 +1,77 @@
+"""Where onnxruntime spends the time of a model, operator by operator, by its own profile."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crossfuse.engines import UInt8Array
+
+RUNS = 3
+
+
+@dataclass(frozen=True)
+class OperatorTime:
+    """All nodes of one operator in one run of a model."""
+
+    operator: str
+    nodes: int
+    milliseconds: float
+    gflop: float
+    """Work of convolutions and matrix products, two operations per multiply-accumulate; else 0."""
+
+
+def operator_times(
+    model: bytes, ir: UInt8Array, vis: UInt8Array, *, threads: int
+) -> list[OperatorTime]:
+    """Mean of three runs on the CPU after a first one, slowest operator first.
+
+    ir is uint8 [B,H,W], vis uint8 [B,H,W,3] RGB. Only a model on the CPU is profiled.
+    """
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        for _ in range(1 + RUNS):
+            session.run(["fused"], {"ir": ir, "vis": vis})
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    return summed(events)
+
+
+def summed(events: Sequence[Mapping[str, Any]]) -> list[OperatorTime]:
+    """The operators of a profile of one first run, which does not count, and three more."""
+    kernels = [event for event in events if str(event.get("name", "")).endswith("_kernel_time")]
+    counted = kernels[len(kernels) // (1 + RUNS) :]
+    found = []
+    for operator in {event["args"]["op_name"] for event in counted}:
+        own = [event for event in counted if event["args"]["op_name"] == operator]
+        found.append(
+            OperatorTime(
+                operator,
+                nodes=len(own) // RUNS,
+                milliseconds=sum(event["dur"] for event in own) / 1e3 / RUNS,
+                gflop=2 * sum(_multiply_accumulates(event["args"]) for event in own) / 1e9 / RUNS,
+            )
+        )
+    return sorted(found, key=lambda time: -time.milliseconds)
+
+
+def _multiply_accumulates(node: Mapping[str, Any]) -> float:
+    """From the shapes that the profile notes for a node."""
+    inputs: list[list[int]] = [next(iter(shape.values())) for shape in node["input_type_shape"]]
+    result: list[int] = next(iter(node["output_type_shape"][0].values()))
+    if "Conv" in node["op_name"]:
+        return math.prod(result) * math.prod(inputs[1][1:])
+    if "MatMul" in node["op_name"] or "Gemm" in node["op_name"]:
+        # Rows times the shared side, times columns.
+        return math.prod(inputs[0]) * result[-1]
+    return 0.0
