@@ -123,7 +123,7 @@ def test_detections_of_a_users_own_detector(
     options += ["--detections", str(found), f"again={found}"]
     assert run(scenes, *options, "--json") == 0
     scores = json.loads(capsys.readouterr().out)["detections"]
-    assert [(each["name"], round(each["map"], 6)) for each in scores] == [
+    assert [(each["name"], round(each["mAP"], 6)) for each in scores] == [
         ("found", 1),
         ("again", 1),
     ]

@@ -154,6 +154,7 @@ def test_a_call_whose_caller_goes_away_while_it_runs(
     gone = running.stub.Fuse.future(marked(make, 1), timeout=60)
     gated.wait_for_picture()
     gone.cancel()
+    eventually(lambda: running.server.calls.total_when_idle() is not None, "it has noticed")
     gated.let_through()
     assert running.fuse(marked(make, 2)).fused.height == 48
     eventually(lambda: running.ended("Fuse") == {"OK": 1, "CANCELLED": 1})
