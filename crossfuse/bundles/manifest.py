@@ -54,6 +54,11 @@ class BundleFile:
     weights: str
     quality: FileQuality
     fp32_islands: tuple[str, ...] = ()
+    """Parts that stay in single precision in an fp16 file, in float in an int8 file."""
+    calibration: str | None = None
+    """The pictures that the ranges of an int8 file come from."""
+    speedup: float | None = None
+    """How many times faster than the fp32 file an int8 file ran beside it."""
 
 
 @dataclass(frozen=True)
