@@ -10,7 +10,7 @@ PIP := -m pip --disable-pip-version-check install --quiet $(PIP_OPTIONS) --const
 SETUP_INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format proto clean
+.PHONY: help demo test lint format proto parity clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ format: .venv-dev/.installed  ## mend what ruff can mend
 proto: .venv-dev/.installed  ## regenerate crossfuse/v1 from protos/
 	$(DEV)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. \
 		--grpc_python_out=. protos/crossfuse/v1/fusion.proto
+
+parity: .venv-dev/.installed  ## prove every network at full width against PyTorch; takes hours
+	$(DEV)/python -m crossfuse_export.parity_sweep \
+		--output benchmarks/results/parity-full-width.md
 
 clean:  ## remove the environments and everything made
 	rm -rf .venv .venv-dev demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

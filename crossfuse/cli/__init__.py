@@ -29,6 +29,7 @@ COMMANDS = {
     "attention": Command("crossfuse.cli.attention", "show where a network's attention looks"),
     "demo": Command("crossfuse.cli.demo", "fuse the sample pair and write the four pictures"),
     "evaluate": Command("crossfuse.cli.evaluate", "score fusion methods and write a report"),
+    "export": Command("crossfuse.cli.export", "turn a checkpoint into a bundle of ONNX files"),
     "fuse": Command("crossfuse.cli.fuse", "fuse one pair, or two folders paired by stem"),
     "health": Command("crossfuse.cli.health", "ask a server what it is doing"),
     "import-official": Command(

@@ -10,6 +10,7 @@ second one stops it at once.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -46,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
         if hasattr(args, entry.name)
     }
     settings = load_settings(given, args.config)
+    # gRPC writes lines of its own to stderr, beside the one line in which we say what is wrong.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from crossfuse_server.app import FusionServer
     except ImportError as error:

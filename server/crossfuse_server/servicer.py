@@ -26,11 +26,12 @@ from crossfuse_server.convert import (
     write_model,
     write_timings,
 )
+from crossfuse_server.first_message import FirstMessage
 from crossfuse_server.interceptor import LONGEST_REQUEST_ID
 from crossfuse_server.models import ModelHost, ServedModel, State
 from crossfuse_server.queue import Inference
 from crossfuse_server.settings import ServerSettings
-from crossfuse_server.streams import FirstMessage, FrameStream
+from crossfuse_server.streams import FrameStream
 
 STATES = {
     State.LOADING: pb.SERVING_STATE_LOADING,

@@ -14,8 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import grpc
@@ -35,6 +34,7 @@ from crossfuse.streaming import (
 )
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse_server.convert import Converter, write_timings
+from crossfuse_server.first_message import DRAINING
 from crossfuse_server.interceptor import to_status
 from crossfuse_server.queue import Inference, ModelQueue
 
@@ -43,8 +43,6 @@ from crossfuse_server.queue import Inference, ModelQueue
 FRAMES_IN_ENGINE = 2
 
 log = logging.getLogger(__name__)
-
-DRAINING = "the server is draining; valid: another server, to which the next frame can be sent"
 
 DROPS = {
     DropReason.OVERRUN: (
@@ -66,36 +64,6 @@ class _FusedPair:
     grey: bool
     arrived_at: float
     decode_time: float
-
-
-class FirstMessage:
-    """The wait for the first message of a stream, which a draining server must be able to end."""
-
-    def __init__(self, requests: Iterator[pb.FuseStreamRequest]) -> None:
-        self._requests = requests
-        self._message: Future[pb.FuseStreamRequest | None] = Future()
-
-    def wait(self) -> pb.FuseStreamRequest | None:
-        """The message, or None when the caller sends nothing."""
-        threading.Thread(target=self._read, name="stream", daemon=True).start()
-        return self._message.result()
-
-    def drain(self) -> None:
-        """Wait no longer."""
-        self._refuse(NotReady(DRAINING))
-
-    def _read(self) -> None:
-        try:
-            message = next(self._requests, None)
-        except Exception as error:  # no message of ours, or the caller went away
-            self._refuse(error)
-            return
-        with suppress(InvalidStateError):
-            self._message.set_result(message)
-
-    def _refuse(self, error: Exception) -> None:
-        with suppress(InvalidStateError):
-            self._message.set_exception(error)
 
 
 class FrameStream:

@@ -266,7 +266,9 @@ def abuse(server: ServerProcess, make: Any) -> None:
 def test_abuse_leaves_nothing_behind(
     server_process: ServerProcess, make: Any, eventually: Eventually
 ) -> None:
+    ask = pb.GetServerInfoRequest()
     with connected(server_process.address) as (stub, _):
+        eventually(lambda: stub.GetServerInfo(ask, timeout=60).state == pb.SERVING_STATE_SERVING)
         stub.Fuse(make.request(make.ir(480, 640), make.vis(480, 640)), timeout=60)
     before = server_process.holds()
     pool = before["threads"].pop("call")

@@ -1,0 +1,1 @@
+"""From a checkpoint to a proven model bundle; needs torch, onnx and onnxruntime."""

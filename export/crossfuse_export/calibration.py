@@ -1,0 +1,67 @@
+"""The pictures that int8 ranges are taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from crossfuse import synthetic
+from crossfuse.errors import InvalidInput
+from crossfuse.images import read_infrared, read_visible
+from crossfuse_export.parity import UInt8Array
+from crossfuse_training.pairs import PairFiles, find_pairs, split
+
+DATA_SETS = ("msrs", "roadscene")
+"""Folders below CROSSFUSE_DATA that are used when no folder is named."""
+PAIRS = 24
+SYNTHETIC_SIZE = (480, 640)
+
+Pair = tuple[UInt8Array, UInt8Array]
+"""ir [H,W] and vis [H,W,3] RGB."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Pairs of pictures, read one after the other, and what they are."""
+
+    description: str
+    files: tuple[PairFiles, ...]
+    """Empty stands for synthetic scenes."""
+
+    def __iter__(self) -> Iterator[Pair]:
+        if not self.files:
+            yield from (synthetic.pair(seed, *SYNTHETIC_SIZE) for seed in range(PAIRS))
+        for files in self.files:
+            yield _read(files)
+
+
+def calibration(folders: Sequence[Path], data: Path | None) -> Calibration:
+    """The pairs of these folders (each with ir and vis), else of the data sets, else synthetic.
+
+    Every 10th stem of a folder is left out, as in training; of the others 24 are taken, evenly.
+    """
+    chosen = list(folders)
+    if not chosen and data is not None:
+        chosen = [data / name for name in DATA_SETS if (data / name).is_dir()]
+    if not chosen:
+        height, width = SYNTHETIC_SIZE
+        return Calibration(f"{PAIRS} synthetic scenes at {height}x{width}", ())
+    pairs = [pair for folder in chosen for pair in split(find_pairs(folder))[0]]
+    spread = np.unique(np.linspace(0, len(pairs) - 1, PAIRS).astype(int))
+    names = ", ".join(folder.name for folder in chosen)
+    return Calibration(
+        f"{len(spread)} training pairs of {names}", tuple(pairs[index] for index in spread)
+    )
+
+
+def _read(files: PairFiles) -> Pair:
+    ir, vis = read_infrared(files.ir), read_visible(files.vis)
+    if ir.dtype != np.uint8:
+        raise InvalidInput(str(files.ir), str(ir.dtype), "an 8-bit picture")
+    if ir.shape != vis.shape[:2]:
+        raise InvalidInput(str(files.vis), f"shape {vis.shape}", f"{ir.shape}, the size of ir")
+    colour = vis if vis.ndim == 3 else np.repeat(vis[..., None], 3, axis=2)
+    return np.asarray(ir, np.uint8), np.asarray(colour, np.uint8)

@@ -1,0 +1,166 @@
+"""int8 models: convolutions on 8-bit numbers, everything else as in the fp32 model.
+
+Static quantisation with Q/DQ pairs, which onnxruntime and TensorRT both take: symmetric int8
+activations (TensorRT knows no zero point) with ranges from calibration pictures, int8 weights with
+a scale for each output channel, biases in float. Products of attention are never quantised.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from crossfuse.bundles import FileQuality
+from crossfuse.errors import InvalidInput
+from crossfuse_export.calibration import Calibration
+from crossfuse_export.errors import QualityMissed
+from crossfuse_export.tracing import module_of
+
+ENDS = "first and last convolutions"
+ATTENTION = "convolutions of attention"
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """An int8 model, what stayed in float, and what was measured."""
+
+    model: onnx.ModelProto
+    float_parts: tuple[str, ...]
+    quality: FileQuality
+
+
+def quantise(
+    model: onnx.ModelProto,
+    calibration: Calibration,
+    measure: Callable[[bytes], FileQuality],
+) -> Quantised:
+    """The int8 model with the fewest parts in float that reaches its bar.
+
+    `measure` raises QualityMissed where the bar is missed. The first and the last convolutions stay
+    in float: their errors go straight into the picture, and they gain no time (they have one
+    channel, or feed operators in float). Attention's join them where the bar is missed.
+    """
+    convs = frozenset(node.name for node in model.graph.node if node.op_type == "Conv")
+    ends = end_convolutions(model)
+    attention = frozenset(
+        node.name
+        for node in model.graph.node
+        if node.name in convs - ends and "attention" in (module_of(node) or "")
+    )
+    if not convs - ends:
+        raise InvalidInput(
+            "int8", "a network without a convolution between the first and last ones", "one with"
+        )
+    steps: list[tuple[tuple[str, ...], frozenset[str]]] = [((ENDS,), ends)]
+    if attention and convs - ends - attention:
+        steps.append(((ENDS, ATTENTION), ends | attention))
+    while True:
+        parts, in_float = steps.pop(0)
+        result = to_int8(model, calibration, in_float)
+        try:
+            return Quantised(result, parts, measure(result.SerializeToString()))
+        except QualityMissed:
+            if not steps:
+                raise
+
+
+def to_int8(
+    model: onnx.ModelProto, calibration: Calibration, in_float: Collection[str] = ()
+) -> onnx.ModelProto:
+    """The model with quantised convolutions, but for the nodes named in `in_float`."""
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        path = Path(folder) / "model.onnx"
+        quantize_static(
+            # A copy: the quantiser moves the weights of what it is given into a file.
+            onnx.ModelProto.FromString(model.SerializeToString()),
+            path,
+            _Reader(calibration),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=sorted(in_float),
+            per_channel=True,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            extra_options={
+                "ActivationSymmetric": True,
+                "WeightSymmetric": True,
+                "QuantizeBias": False,
+            },
+        )
+        result = onnx.load(path)
+    _keep_float_beside(result)
+    for part in (result, result.graph, *result.graph.node, *result.graph.value_info):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    return result
+
+
+def end_convolutions(model: onnx.ModelProto) -> frozenset[str]:
+    """Convolutions that no other one comes before, and those that no other one comes after."""
+    fed: set[str] = set()
+    """Tensors that a convolution has touched."""
+    first = []
+    for node in model.graph.node:
+        behind = fed.intersection(node.input)
+        if node.op_type == "Conv" and not behind:
+            first.append(node.name)
+        if node.op_type == "Conv" or behind:
+            fed.update(node.output)
+    ahead: set[str] = set()
+    """Tensors that a convolution still uses."""
+    last = []
+    for node in reversed(model.graph.node):
+        used = ahead.intersection(node.output)
+        if node.op_type == "Conv" and not used:
+            last.append(node.name)
+        if node.op_type == "Conv" or used:
+            ahead.update(node.input)
+    return frozenset((*first, *last))
+
+
+def _keep_float_beside(model: onnx.ModelProto) -> None:
+    """Give what is no convolution the float that was quantised for one.
+
+    The quantiser sends every user of a tensor through its Q/DQ pair. A residual sum loses accuracy
+    there, and onnxruntime fuses a convolution only with a pair that it has to itself.
+    """
+    maker = {name: node for node in model.graph.node for name in node.output}
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "QuantizeLinear", "DequantizeLinear"):
+            continue
+        for place, name in enumerate(node.input):
+            pair = maker.get(name)
+            if pair is None or pair.op_type != "DequantizeLinear":
+                continue
+            source = maker[pair.input[0]].input[0]
+            # The result of a quantised convolution is 8 bits itself.
+            if source not in maker or maker[source].op_type != "Conv":
+                node.input[place] = source
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, calibration: Calibration) -> None:
+        self._pairs = iter(calibration)
+
+    def get_next(self) -> dict[str, Any] | None:
+        pair = next(self._pairs, None)
+        return None if pair is None else {"ir": pair[0][None], "vis": pair[1][None]}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the quantiser's advice, which goes to the root logger."""
+    level = logging.root.level
+    logging.root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.root.setLevel(level)
