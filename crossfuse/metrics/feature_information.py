@@ -23,7 +23,7 @@ SIDE = 3
 PLACES = SIDE * SIDE
 INNER = PLACES - 1
 # Windows per step: what a step works on stays in the processor's cache.
-STEP = 2048
+STEP = 8192
 TINY = np.float32(1e-30)
 # Below this covariance two distributions lie on one place each, as far as float32 can tell.
 RESOLUTION = np.float32(1e-5)

@@ -9,6 +9,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import cv2
@@ -135,7 +136,8 @@ def _side_by_side(
     ) as pool:
         try:
             for scene in scenes:
-                waiting.append(pool.submit(score, scene))
+                with _one_blas_thread():
+                    waiting.append(pool.submit(score, scene))
                 if len(waiting) == 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -143,6 +145,24 @@ def _side_by_side(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Processes started inside use one thread for matrix products, since there is one per CPU.
+
+    OpenBLAS reads this when numpy is imported, which is before any initializer of a worker.
+    """
+    name = "OPENBLAS_NUM_THREADS"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 class _Scene(NamedTuple):

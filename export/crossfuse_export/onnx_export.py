@@ -18,8 +18,6 @@ from crossfuse_export.quality import expectations
 from crossfuse_export.tracing import check_takes_a_pair, to_onnx
 from crossfuse_training.checkpoint import load, read_record
 
-__all__ = ["WEIGHTS", "Exported", "export_onnx", "to_onnx"]
-
 WEIGHTS = ("fp32", "fp16")
 """How the weights of an fp32 file can be stored."""
 

@@ -19,7 +19,6 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from crossfuse.bundles import FileQuality
-from crossfuse.errors import InvalidInput
 from crossfuse_export.calibration import Calibration
 from crossfuse_export.errors import QualityMissed
 from crossfuse_export.tracing import module_of
@@ -56,8 +55,9 @@ def quantise(
         if node.name in convs - ends and "attention" in (module_of(node) or "")
     )
     if not convs - ends:
-        raise InvalidInput(
-            "int8", "a network without a convolution between the first and last ones", "one with"
+        raise QualityMissed(
+            "int8: got a network without a convolution between its first and its last ones; "
+            "valid: one that has something to quantise"
         )
     steps: list[tuple[tuple[str, ...], frozenset[str]]] = [((ENDS,), ends)]
     if attention and convs - ends - attention:
@@ -97,7 +97,8 @@ def to_int8(
         )
         result = onnx.load(path)
     _keep_float_beside(result)
-    for part in (result, result.graph, *result.graph.node, *result.graph.value_info):
+    result.graph.ClearField("value_info")
+    for part in (result, result.graph, *result.graph.node):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     return result
