@@ -36,6 +36,8 @@ OPERATORS = 12
 BARS = {"crossfuse-rt": 120.0, "crossfuse-base": 5.0, "crossfuse-official": 2.5}
 """What each must reach at 480x640; the last one is the published network, imported."""
 GOALS = {"crossfuse-rt": 200.0}
+STABLE = 1.25
+"""How far apart the ratios of the rounds may be, largest over smallest."""
 
 Fuse = Callable[[UInt8Array, UInt8Array], UInt8Array]
 
@@ -96,6 +98,7 @@ def report(
         "PyTorch, its attention called tile by tile, its box filters dense convolutions.",
         "",
         *_bar(described.name, ratio),
+        _stability(ratios),
         *conditions("torch", "onnxruntime", "numpy"),
         f"- Threads of each: {described.threads}. Other work ran on the machine meanwhile: "
         "milliseconds are no promise, the ratio is of calls made seconds apart.",
@@ -132,6 +135,14 @@ def _bar(name: str, ratio: float) -> list[str]:
     if goal is not None:
         line += f"; goal: {goal:g} times, {'reached' if ratio >= goal else 'not reached'}"
     return [line]
+
+
+def _stability(ratios: Sequence[float]) -> str:
+    low, high = min(ratios), max(ratios)
+    found = f"- Rounds: ratios from {low:.1f} to {high:.1f}, "
+    if high <= STABLE * low:
+        return f"{found}stable"
+    return f"{found}**UNSTABLE**: other work disturbed some rounds; measure again when it is quiet"
 
 
 def _where_time_goes(operators: Sequence[OperatorTime], rounds: Sequence[Round]) -> list[str]:

@@ -97,6 +97,13 @@ def test_the_report(factor: float, word: str) -> None:
     assert "1.50 GFLOP in 15.0 ms, 100.0 GFLOP/s. At the limit they take 37.5 ms" in text
     assert f"nothing else would be {0.02 * factor * 40 / 1.5:.1f} times faster" in text
     assert "Threads of each: 2" in text
+    assert f"ratios from {factor - 1:.1f} to {factor + 5:.1f}, stable" in text
+
+
+def test_disturbed_rounds_are_called_so() -> None:
+    rounds = [Round(0.02, 50, 0.02 * factor, 40.0) for factor in (100.0, 160.0, 170.0)]
+    text = report(DESCRIBED, (480, 640), rounds, [OperatorTime("Conv", 9, 15.0, 1.5)])
+    assert "ratios from 100.0 to 170.0, **UNSTABLE**" in text
 
 
 def test_the_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
