@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossfuse.bundles import PRECISIONS
-from crossfuse.cli.data_folder import data_folder
+from crossfuse.data_folder import data_folder
 from crossfuse.errors import InvalidInput, MissingDependency
 
 if TYPE_CHECKING:

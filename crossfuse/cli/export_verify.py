@@ -14,6 +14,7 @@ from pathlib import Path
 
 from crossfuse.bundles import find_bundle
 from crossfuse.bundles.store import open_bundle
+from crossfuse.data_folder import data_folder
 from crossfuse.errors import MissingDependency
 
 EXAMPLE = (
@@ -43,7 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare, write the report, say what missed."""
     try:
-        from crossfuse_export.parity import data_folder
         from crossfuse_export.parity_report import summaries, to_json, write_report
         from crossfuse_export.verify import verify
     except ImportError as error:

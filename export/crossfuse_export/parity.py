@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +109,8 @@ def judge(
     bar = BARS[precision]
     if spread is not None and spread < AMPLIFYING_RANGE:
         return (), f"range before the minmax head {spread:.1e}, below {AMPLIFYING_RANGE:g}"
+    if precision == "fp16" and spread is not None and kind == "adversarial":
+        return (), "a minmax head stretches what fp16 rounds: only finiteness counts here"
     if kind not in bar.kinds:
         return (), f"{kind} pictures are not what {precision} was calibrated on"
     return bar.missed(difference), None
@@ -129,15 +130,6 @@ def compare(received: UInt8Array, expected: UInt8Array) -> Difference:
         max_abs=int(np.abs(apart).max()),
         mean_abs=float(np.abs(apart).mean()),
     )
-
-
-def data_folder() -> Path | None:
-    """What CROSSFUSE_DATA names, or else what lies beside the checkout."""
-    named = os.environ.get("CROSSFUSE_DATA")
-    if named:
-        return Path(named)
-    beside = Path("../shared/data")
-    return beside if beside.is_dir() else None
 
 
 def real_pictures(data: Path | None) -> list[Picture]:

@@ -22,10 +22,11 @@ import torch
 
 from crossfuse.bundles import installed_bundles
 from crossfuse.bundles.store import open_bundle
+from crossfuse.data_folder import data_folder
 from crossfuse.errors import UnknownName
 from crossfuse.images import write_file
 from crossfuse_export.onnx_export import export_onnx
-from crossfuse_export.parity import LARGE_SIZE, SIZES, data_folder
+from crossfuse_export.parity import LARGE_SIZE, SIZES
 from crossfuse_export.parity_report import summaries
 from crossfuse_export.verify import ParityReport, verify
 from crossfuse_training.checkpoint import TrainingRecord, git_commit, save

@@ -10,7 +10,7 @@ import pytest
 
 from crossfuse.bundles import Manifest
 from crossfuse.cli import main
-from crossfuse.cli.data_folder import data_folder
+from crossfuse.data_folder import data_folder
 from crossfuse.errors import InvalidInput
 from crossfuse_export import onnx_export
 from crossfuse_export.errors import QualityMissed

@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from crossfuse.bundles.store import Bundle, open_bundle
 from crossfuse.cli import export_verify
 from crossfuse.errors import BundleError, InvalidInput
 from crossfuse_export import verify as verify_module
-from crossfuse_export.graph import FusionGraph
 from crossfuse_export.half_weights import store_as_half
 from crossfuse_export.parity import (
     BARS,
@@ -36,7 +35,6 @@ from crossfuse_export.parity import (
 )
 from crossfuse_export.parity_report import summaries, to_json, to_markdown
 from crossfuse_export.reference import Reference
-from crossfuse_export.tracing import to_onnx
 from crossfuse_export.verify import verify
 from crossfuse_training.checkpoint import TrainingRecord, read_record, save
 from crossfuse_training.networks.registry import build
@@ -45,39 +43,19 @@ SIZES = ((32, 32), (33, 47))
 UNMEASURED = FileQuality("none", None, 1.0, 0.0, 0.0)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+@pytest.fixture(scope="module")
+def network(student: nn.Module) -> nn.Module:
+    return student
 
 
 @pytest.fixture(scope="module")
-def network() -> nn.Module:
-    """A small student whose maps vary strongly; some weights are large enough for fp16 storage."""
-    torch.manual_seed(0)
-    small = build(
-        "rt", quarter_channels=12, eighth_channels=4, sixteenth_channels=4, sixteenth_layers=1
-    )
-    with torch.no_grad():
-        for name, parameter in small.named_parameters():
-            if name.startswith(("ir_gain", "vis_gain", "offset")):
-                parameter.mul_(20)
-    return small.eval()
+def model(student_model: onnx.ModelProto) -> onnx.ModelProto:
+    return student_model
 
 
 @pytest.fixture(scope="module")
-def model(network: nn.Module) -> onnx.ModelProto:
-    return to_onnx(FusionGraph(network).eval())
-
-
-@pytest.fixture(scope="module")
-def checkpoint(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("training") / "checkpoint"
-    record = TrainingRecord(recipe="a test", options={}, data=(), git_commit="0" * 40)
-    save(folder, network, variant="rt", training=record)
-    return folder
+def checkpoint(student_checkpoint: Path) -> Path:
+    return student_checkpoint
 
 
 @pytest.fixture
@@ -310,6 +288,21 @@ def test_a_minmax_head_that_stretches_rounding_is_not_judged() -> None:
     assert missed == ()
     assert why is not None
     assert why.startswith("range before the minmax head")
+
+
+def test_a_minmax_head_in_half_precision_is_not_judged_on_inputs_that_no_camera_gives() -> None:
+    far = Difference(psnr=10.0, ssim=0.1, max_abs=200, mean_abs=50.0)
+    missed, why = judge("fp16", "adversarial", 0.5, far)
+    assert missed == ()
+    assert why is not None
+    assert "only finiteness counts" in why
+    # A bounded head, single precision and pictures of cameras have no such excuse.
+    for precision, kind, spread in (
+        ("fp16", "adversarial", None),
+        ("fp32", "adversarial", 0.5),
+        ("fp16", "real", 0.5),
+    ):
+        assert judge(precision, kind, spread, far)[0]
 
 
 def test_bars() -> None:
