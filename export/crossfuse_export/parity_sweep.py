@@ -74,6 +74,8 @@ SWITCHES: tuple[dict[str, Any], ...] = (
     {"decoder_norm": "hidden"},
     {"decoder_norm": "none"},
     {"upsampling": "bilinear"},
+    {"mean_input": True},
+    {"output": "gains", "head": "bounded", "decoder_norm": "hidden"},
     {"head": "bounded"},
     {"head": "affine", "affine_gain": 50.0, "affine_offset": 100.0},
 )

@@ -83,7 +83,7 @@ def test_the_report_tells_passed_from_failed_and_from_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: Callable[..., ParityReport]
 ) -> None:
     def prove(subject: Subject, data: Path | None, folder: Path) -> ParityReport:
-        if subject.name == "base-light":
+        if subject.name == "base-wide":
             raise RuntimeError("no such\noperator")
         return report(5 if subject.name == "base" else 1)
 
@@ -91,13 +91,13 @@ def test_the_report_tells_passed_from_failed_and_from_not_run(
     path = tmp_path / "sweep.md"
     assert main(["-o", str(path), "rt"]) == 0
     assert path.read_text().startswith("# Parity at full width: 1 of 1 passed")
-    assert main(["-o", str(path), "rt", "base", "base-light"]) == 1
+    assert main(["-o", str(path), "rt", "base", "base-wide"]) == 1
     text = path.read_text()
     assert text.startswith("# Parity at full width: 1 of 3 passed")
-    assert "- Failed: base, base-light" in text
+    assert "- Failed: base, base-wide" in text
     assert "| rt | fp32 | cpu | 1 | 0 | 0 | 1 | 0.00100 | - |" in text
     assert "| base | fp32 | cpu | 1 | 0 | 1 | 5 | 0.00100 | decoder |" in text
-    assert "| base-light | RuntimeError: no such operator |" in text
+    assert "| base-wide | RuntimeError: no such operator |" in text
     (not_run,) = (line for line in text.splitlines() if line.startswith("- Not run"))
     assert "crossfuse:tile=8" in not_run
     assert "rt-plus" in not_run

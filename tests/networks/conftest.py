@@ -30,6 +30,7 @@ NEUTRAL: dict[str, Overrides] = {
     "multiscale": {"multiscale": True},
     "gaff-inner-levels": {"fusion_block": "gaff", "fusion_stages": "23"},
     "cssa-inner-levels": {"fusion_block": "cssa", "fusion_stages": "23"},
+    "mean-input": {"mean_input": True},
 }
 # Switches that make another function of the same pictures from the start.
 DIFFERENT: dict[str, Overrides] = {
@@ -67,6 +68,7 @@ DIFFERENT: dict[str, Overrides] = {
     "norm-hidden": {"decoder_norm": "hidden"},
     "norm-none": {"decoder_norm": "none"},
     "bounded": {"head": "bounded"},
+    "gains": {"output": "gains", "head": "bounded", "decoder_norm": "hidden"},
     "affine": {"head": "affine", "affine_gain": 50.0, "affine_offset": 100.0},
 }
 

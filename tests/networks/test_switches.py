@@ -116,5 +116,5 @@ def test_batch_of_four_is_four_batches_of_one(
     with torch.no_grad():
         together = network(ir, vis)
         apart = torch.cat([network(ir[i : i + 1], vis[i : i + 1]) for i in range(4)])
-    assert float((together - apart).abs().max()) < 1e-2
+    assert float((together - apart).abs().max()) < 2e-2
     assert not torch.equal(together[0], together[1])

@@ -55,6 +55,8 @@ class EncoderConfig:
     """After each dense convolution; the published encoder has none."""
     borders: str = "reflect"
     """How 3x3 convolutions see beyond the border: reflect or zeros, which runs faster."""
+    mean_input: bool = False
+    """Every pixel also knows the mean of its picture: whether it is warm depends on the scene."""
 
     def __post_init__(self) -> None:
         require_types(self)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from crossfuse_training.networks.precision import at_least_single
+
 _NEGATIVE_SLOPE = 0.1
 
 
@@ -38,6 +40,19 @@ def border(borders: str) -> tuple[nn.Module, int]:
     if borders == "reflect":
         return nn.ReflectionPad2d(1), 0
     return nn.Identity(), 1
+
+
+def picture_mean(image: Tensor) -> Tensor:
+    """The mean of each picture and channel, [B,C,1,1]."""
+    # A sum over a picture leaves the range of half precision.
+    return at_least_single(image).mean(dim=(2, 3), keepdim=True).to(image.dtype)
+
+
+def mean_stem(inputs: int, outputs: int) -> nn.Conv2d:
+    """What the means of the pictures add to every pixel's features; nothing at first."""
+    conv = nn.Conv2d(inputs, outputs, 1, bias=False)
+    nn.init.zeros_(conv.weight)
+    return conv
 
 
 class PaddedConv(nn.Module):

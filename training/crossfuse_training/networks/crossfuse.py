@@ -15,7 +15,7 @@ from crossfuse_training.networks.cssa import Cssa
 from crossfuse_training.networks.encoder import Encoder
 from crossfuse_training.networks.fusion_decoder import FusionDecoder
 from crossfuse_training.networks.gaff import Gaff
-from crossfuse_training.networks.heads import output_head
+from crossfuse_training.networks.heads import apply_gains, output_head
 from crossfuse_training.networks.skips import (
     BlockSkip,
     DeepShares,
@@ -81,6 +81,8 @@ class CrossFuse(nn.Module):
         if self.residual is not None:
             fused = self.residual(fused, ir_features.deep, vis_features.deep)
         decoded: Tensor = self.decoder(fused, ir_features, vis_features)
+        if self.config.output == "gains":
+            decoded = apply_gains(decoded, ir, vis)
         return decoded[:, :, :height, :width]
 
     def fold_temperatures(self) -> None:

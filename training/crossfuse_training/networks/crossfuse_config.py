@@ -23,6 +23,7 @@ SKIP_GATES = ("none", "scalar", "channel", "attention")
 LEARNED_WEIGHTS = ("none", "deep", "shallow", "both")
 DEEP_WEIGHTS = ("signed", "absolute")
 DECODER_NORMS = ("batch", "hidden", "none")
+OUTPUTS = ("direct", "gains")
 HEADS = ("minmax", "bounded", "affine")
 
 
@@ -88,6 +89,9 @@ class CrossFuseConfig(EncoderConfig):
     decoder_norm: str = "batch"
     """Batch normalisation after every decoder convolution, all but the last (hidden), or none."""
     upsampling: str = "nearest"
+    output: str = "direct"
+    """What the decoder's map is: direct, the picture, or gains, how much of each picture to take at
+    every pixel and what to add, so that their detail reaches the result as it is."""
 
     head: str = "minmax"
     affine_gain: float = 63.75
@@ -187,7 +191,16 @@ class CrossFuseConfig(EncoderConfig):
         require_name("decoder_activation", self.decoder_activation, ACTIVATIONS)
         require_name("decoder_norm", self.decoder_norm, DECODER_NORMS)
         require_name("upsampling", self.upsampling, UPSAMPLINGS)
+        require_name("output", self.output, OUTPUTS)
         require_name("head", self.head, HEADS)
+        if self.output == "gains":
+            require(self.head == "bounded", "head", self.head, "bounded with output=gains")
+            require(
+                self.decoder_norm != "batch",
+                "decoder_norm",
+                self.decoder_norm,
+                "hidden or none with output=gains",
+            )
         for field, fixed in (("affine_gain", 63.75), ("affine_offset", 127.5)):
             require(
                 self.head == "affine" or getattr(self, field) == fixed,
@@ -229,6 +242,7 @@ class CrossFuseConfig(EncoderConfig):
             deep_channels=self.deep_channels,
             encoder_activation=self.encoder_activation,
             borders=self.borders,
+            mean_input=self.mean_input,
             decoder_channels=self.decoder_channels,
             decoder_activation=self.decoder_activation,
             upsampling=self.upsampling,

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from crossfuse_training.networks.config import EncoderConfig
-from crossfuse_training.networks.convolution import PaddedConv, activation, border
+from crossfuse_training.networks.convolution import (
+    PaddedConv,
+    activation,
+    border,
+    mean_stem,
+    picture_mean,
+)
 
 
 class EncoderFeatures(NamedTuple):
@@ -52,6 +58,7 @@ class Encoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.stem = PaddedConv(1, config.shallow_channels, borders=config.borders)
+        self.mean_stem = mean_stem(1, config.shallow_channels) if config.mean_input else None
         self.pool = nn.MaxPool2d(2)
         self.half_block = DenseBlock(config.shallow_channels, config.half_channels, config)
         self.quarter_block = DenseBlock(config.half_channels, config.deep_channels, config)
@@ -59,6 +66,8 @@ class Encoder(nn.Module):
     def forward(self, image: Tensor) -> EncoderFeatures:
         """Encode a picture, float [B,1,H,W] in 0..255."""
         shallow = self.stem(image / 255)
+        if self.mean_stem is not None:
+            shallow = shallow + self.mean_stem(picture_mean(image) / 255)
         half = self.half_block(self.pool(shallow))
         quarter = self.quarter_block(self.pool(half))
         return EncoderFeatures(shallow, half, quarter, self.pool(quarter))

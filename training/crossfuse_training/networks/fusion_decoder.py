@@ -6,7 +6,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from crossfuse_training.networks.convolution import PaddedConv, upsample
+from crossfuse_training.networks.convolution import PaddedConv, upsample, zero_conv
 from crossfuse_training.networks.crossfuse_config import CrossFuseConfig
 from crossfuse_training.networks.encoder import EncoderFeatures
 from crossfuse_training.networks.tiling import centre_in
@@ -38,11 +38,11 @@ class FusionDecoder(nn.Module):
         self.at_quarter = conv(width, width)
         self.at_half = conv(width, shallow)
         self.at_full = conv(shallow, shallow)
-        self.last = nn.Conv2d(shallow, 1, 1)
+        self.last = nn.Conv2d(shallow, 1, 1) if config.output == "direct" else zero_conv(shallow, 3)
         self.last_norm = nn.BatchNorm2d(1) if config.decoder_norm == "batch" else nn.Identity()
 
     def forward(self, fused: Tensor, ir: EncoderFeatures, vis: EncoderFeatures) -> Tensor:
-        """Decode [B,C,H//8,W//8] to [B,1,H,W], in the units that the output head expects."""
+        """Decode [B,C,H//8,W//8] to the map [B,1,H,W], or to the three that describe it."""
         decoded = self.at_eighth(self.deep_skip(fused, ir.deep, vis.deep))
         decoded = self.enlarge(decoded)
         if self.quarter_skip is not None:

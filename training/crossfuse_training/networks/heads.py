@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossfuse.errors import InvalidInput
 from crossfuse_training.networks.crossfuse_config import CrossFuseConfig
 from crossfuse_training.networks.precision import at_least_single
 
+GREY_OFFSET_SCALE = 128.0
+"""Grey levels for one unit of an offset map."""
 _EPSILON = 1e-6
 
 
@@ -48,10 +51,18 @@ class ClampedHead(nn.Module):
         return clamped
 
 
+def apply_gains(maps: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
+    """The picture that maps [B,3,H,W] describe: a gain up to 1 of each picture, and an offset."""
+    ir_gain, vis_gain = F.hardsigmoid(maps[:, :1]), F.hardsigmoid(maps[:, 1:2])
+    return ir_gain * ir + vis_gain * vis + GREY_OFFSET_SCALE * maps[:, 2:]
+
+
 def output_head(config: CrossFuseConfig) -> nn.Module:
     """The head that the configuration names."""
     if config.head == "minmax":
         return MinMaxHead()
+    if config.output == "gains":
+        return ClampedHead(1.0, 0.0)
     # The bounded head is the affine one at the numbers that the configuration holds it to.
     return ClampedHead(config.affine_gain, config.affine_offset)
 

@@ -51,6 +51,7 @@ VARIANTS = {
             sixteenth_layers=3,
             largest_gain=1.0,
             offset_scale=128.0,
+            mean_input=True,
             head="bounded",
         ),
     ),

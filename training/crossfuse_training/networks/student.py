@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from crossfuse_training.networks.config import require, require_name
 from crossfuse_training.networks.contract import check_pair
+from crossfuse_training.networks.convolution import mean_stem, picture_mean
 from crossfuse_training.networks.heads import ClampedHead
 
 PATCH = 4
@@ -40,6 +41,8 @@ class StudentConfig:
     """Upper limit of both gains; at 1 neither the noise nor the detail of a picture grows."""
     offset_scale: float
     """Grey levels for one unit of the last convolution's offset."""
+    mean_input: bool
+    """Every pixel also knows the means of both pictures: what is warm depends on the scene."""
     head: str
     """bounded: clamped to 0..255, without statistics of the picture, so video does not flicker."""
 
@@ -55,6 +58,7 @@ class StudentConfig:
         for field in ("largest_gain", "offset_scale"):
             value = getattr(self, field)
             require(isinstance(value, int | float) and value > 0, field, value, "a number above 0")
+        require(isinstance(self.mean_input, bool), "mean_input", self.mean_input, "true or false")
         require_name("head", self.head, HEADS)
 
     @property
@@ -82,6 +86,7 @@ class Student(nn.Module):
         sixteenth = config.sixteenth_channels
         self.ir_stem = PatchStem(1, quarter, PATCH, PATCH)
         self.vis_stem = PatchStem(1, quarter, PATCH, PATCH, bias=False)
+        self.mean_stem = mean_stem(2, quarter) if config.mean_input else None
         self.quarter = _conv3(quarter, quarter)
         self.to_eighth = _conv3(quarter, eighth, stride=2)
         self.eighth = _conv3(eighth, eighth)
@@ -110,7 +115,11 @@ class Student(nn.Module):
 
     def _features(self, ir: Tensor, vis: Tensor) -> Tensor:
         """Features [B,C,ceil(H/4),ceil(W/4)]."""
-        quarter = F.relu(self.ir_stem(ir) + self.vis_stem(vis))
+        stem = self.ir_stem(ir) + self.vis_stem(vis)
+        if self.mean_stem is not None:
+            means = torch.cat([picture_mean(ir), picture_mean(vis)], dim=1)
+            stem = stem + self.mean_stem(means / 255)
+        quarter = F.relu(stem)
         quarter = F.relu(self.quarter(quarter))
         eighth = F.relu(self.eighth(F.relu(self.to_eighth(quarter))))
         deep = F.relu(self.to_sixteenth(eighth))
@@ -125,6 +134,8 @@ class Student(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        if self.mean_stem is not None:
+            nn.init.zeros_(self.mean_stem.weight)
         # Residual layers start near the identity, and the fused picture near (ir + vis) / 2.
         with torch.no_grad():
             for parameter in self.sixteenth.parameters():
