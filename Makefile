@@ -10,10 +10,10 @@ PIP := -m pip --disable-pip-version-check install --quiet $(PIP_OPTIONS) --const
 SETUP_INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format proto parity clean
+.PHONY: help demo test lint format proto parity augmentation-campaign clean
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The runtime: CPU inference and the server, never torch.
 .venv/.installed: $(SETUP_INPUTS)
@@ -51,6 +51,9 @@ proto: .venv-dev/.installed  ## regenerate crossfuse/v1 from protos/
 parity: .venv-dev/.installed  ## prove every network at full width against PyTorch; takes hours
 	$(DEV)/python -m crossfuse_export.parity_sweep \
 		--output benchmarks/results/parity-full-width.md
+
+augmentation-campaign: .venv-dev/.installed  ## every augmentation on 1,000 seeds
+	CROSSFUSE_AUGMENT_SEEDS=1000 $(DEV)/pytest tests/training/data/test_augment.py
 
 clean:  ## remove the environments and everything made
 	rm -rf .venv .venv-dev demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from pytorch_msssim import ssim
 from torch import Tensor
 
-from crossfuse.errors import InvalidInput
-from crossfuse_training.losses import LossConfig, fusion_loss, mean_ssim, wished_brightness
+from crossfuse.errors import InvalidInput, UnknownName
+from crossfuse_training.losses import DirectedWishes, fusion_loss, mean_ssim, wished_brightness
 
-CONFIG = LossConfig(
+CONFIG = DirectedWishes(
     intensity=1.0,
     base=1.0,
     gradient=1.0,
@@ -29,6 +29,15 @@ def smooth(seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(2, 1, 12, 14, generator=generator) * 255
     return torch.nn.functional.interpolate(coarse, scale_factor=8, mode="bicubic").clamp(0, 255)
+
+
+def waves(number: int) -> Tensor:
+    """A picture [1,1,40,48] of which every number comes from a formula."""
+    y = torch.arange(40, dtype=torch.float64)[:, None]
+    x = torch.arange(48, dtype=torch.float64)[None]
+    across = 80 * torch.sin(x * (0.11 + 0.05 * number) + number)
+    down = 45 * torch.cos(y * (0.17 + 0.03 * number) - number * x / 50)
+    return (127.5 + across + down).clamp(0, 255).float()[None, None]
 
 
 def level(value: float) -> Tensor:
@@ -50,6 +59,21 @@ def test_hot_bodies_keep_their_level() -> None:
 def test_nothing_is_brighter_or_darker_than_both_pictures() -> None:
     assert wished(ir=200, luma=190, background=120) == pytest.approx(200)
     assert wished(ir=50, luma=52, background=200) == pytest.approx(50)
+
+
+def test_warm_and_cold_can_be_measured_against_the_mean_of_the_picture() -> None:
+    half = level(60)
+    half[..., 16:] = 100
+    against_mean = replace(CONFIG, reference="mean")
+    changed = wished_brightness(half, level(80), level(255), against_mean)
+    assert float(changed[0, 0, 0, 0]) == pytest.approx(80 - 0.1 * 20)
+    assert float(changed[0, 0, 0, -1]) == pytest.approx(80 + 0.8 * 20)
+    # The mean of each picture is its own, whatever it is stacked with.
+    stacked = torch.cat([half, half + 50])
+    both = wished_brightness(stacked, level(80).expand(2, 1, 32, 32), stacked, against_mean)
+    assert torch.equal(both[:1], changed)
+    with pytest.raises(UnknownName, match=r"loss\.directed\.reference.*'mena'"):
+        replace(CONFIG, reference="mena")
 
 
 def test_ssim_agrees_with_the_reference_implementation() -> None:
@@ -83,7 +107,32 @@ def test_weights_weigh() -> None:
     assert float(heavier - total) == pytest.approx(2 * float(parts["gradient"]), rel=1e-3)
 
 
+def test_it_is_still_the_loss_that_the_shipped_rt_was_trained_with() -> None:
+    """Numbers that the function gave when `rt` was trained, with the numbers of its recipe."""
+    shipped = replace(
+        CONFIG, intensity=0.3, gradient=12.0, structure=10.0, colder_share=0.15, gradient_floor=8.0
+    )
+    fused, ir, luma = (torch.cat([waves(number), waves(number + 4)]) for number in range(3))
+    background = torch.nn.functional.avg_pool2d(ir, 9, 1, 4)
+    fused.requires_grad_()
+    total, parts = fusion_loss(fused, ir, luma, background, shipped)
+    torch.autograd.backward(total)
+    assert total.item() == pytest.approx(273.6996, rel=1e-6)
+    assert {name: part.item() for name, part in parts.items()} == pytest.approx(
+        {
+            "intensity": 76.185287,
+            "base": 66.031807,
+            "gradient": 13.835532,
+            "structure": 1.8785822,
+        },
+        rel=1e-6,
+    )
+    assert fused.grad is not None
+    assert fused.grad.abs().sum().item() == pytest.approx(3.376472, rel=1e-5)
+    assert fused.grad.norm().item() == pytest.approx(0.07160864, rel=1e-5)
+
+
 @pytest.mark.parametrize(("name", "value"), [("base", -1.0), ("hot_span", 0.0)])
 def test_numbers_without_meaning(name: str, value: float) -> None:
-    with pytest.raises(InvalidInput, match=f"loss.{name}"):
-        replace(CONFIG, **{name: value})
+    with pytest.raises(InvalidInput, match=rf"loss\.directed\.{name}"):
+        DirectedWishes(**(asdict(CONFIG) | {name: value}))

@@ -1,4 +1,4 @@
-"""What a directly trained network is asked for, on infrared and luma [B,1,H,W] in 0..255.
+"""The directed term: what a directly trained network is asked for, [B,1,H,W] in 0..255.
 
 Fusion has no right answer, so three wishes are weighed against each other: a brightness, the
 stronger of the two gradients at every pixel, and the structure of both pictures.
@@ -7,14 +7,17 @@ stronger of the two gradients at every pixel, and the structure of both pictures
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossfuse.errors import InvalidInput
+from crossfuse_training.losses.terms import Term, require
+from crossfuse_training.networks.config import require_name
 
+REFERENCES = ("background", "mean")
 _BASE_POOL = 8
 _SSIM_WINDOW = 11
 _SSIM_SIGMA = 1.5
@@ -23,7 +26,7 @@ _SSIM_C2 = (0.03 * 255) ** 2
 
 
 @dataclass(frozen=True)
-class LossConfig:
+class DirectedWishes:
     """Weights of the wishes and the numbers inside them; differences are in grey levels."""
 
     intensity: float
@@ -44,17 +47,34 @@ class LossConfig:
     """Grey levels further up, where it does so fully."""
     gradient_floor: float
     """Squared gradient by which the infrared must exceed the visible: its noise is no detail."""
+    reference: str = "background"
+    """What the infrared is warm or cold against: its background, which is its mean over a wide
+    neighbourhood, or its mean over the whole cut, which a network knows with mean_input."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not value >= 0:
-                raise InvalidInput(f"loss.{name}", repr(value), "0 or more")
-        if self.hot_span == 0:
-            raise InvalidInput("loss.hot_span", "0", "above 0")
+        for field in fields(DirectedWishes):
+            value = getattr(self, field.name)
+            if field.name != "reference":
+                require(value >= 0, f"loss.directed.{field.name}", value, "0 or more")
+        require_name("loss.directed.reference", self.reference, REFERENCES)
+        require(self.hot_span > 0, "loss.directed.hot_span", self.hot_span, "above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectedTerm(Term, DirectedWishes):
+    """The wishes, as a term beside others."""
+
+    key: ClassVar[str] = "loss.directed"
+
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        Term.__post_init__(self)
+        DirectedWishes.__post_init__(self)
 
 
 def fusion_loss(
-    fused: Tensor, ir: Tensor, luma: Tensor, background: Tensor, config: LossConfig
+    fused: Tensor, ir: Tensor, luma: Tensor, background: Tensor, config: DirectedWishes
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
     """The weighted sum, and each part before its weight."""
     difference = fused - wished_brightness(ir, luma, background, config)
@@ -69,13 +89,17 @@ def fusion_loss(
     return total, parts
 
 
-def wished_brightness(ir: Tensor, luma: Tensor, background: Tensor, config: LossConfig) -> Tensor:
-    """The visible picture, changed by what the infrared shows against its own background.
+def wished_brightness(
+    ir: Tensor, luma: Tensor, background: Tensor, config: DirectedWishes
+) -> Tensor:
+    """The visible picture, changed by what the infrared shows against its reference.
 
     Where the infrared is flat nothing is added: adding its level, as the maximum of both does,
     lays a grey veil over everything dark. The result stays between the two pictures, so nothing
     is washed out, and hot bodies keep their infrared level at least.
     """
+    if config.reference == "mean":
+        background = ir.mean(dim=(2, 3), keepdim=True)
     contrast = ir - background
     share = torch.where(contrast > 0, config.warmer_share, config.colder_share)
     changed = luma + share * contrast

@@ -1,0 +1,58 @@
+"""The pairs of a training run: found, checked, split, kept in memory, cut and augmented.
+
+data = open_data(config, data_root(None), seed=1)
+batches = Batches(data, augment, curriculum, seed=1, batch=16, steps=1000)
+for batch in batches.iterate(start_step=0): ...
+for pair in held_out_pairs(data): ...
+"""
+
+from __future__ import annotations
+
+from crossfuse_training.data.augment import Cut, augment
+from crossfuse_training.data.augment_config import (
+    AugmentConfig,
+    InfraredNoise,
+    Misalign,
+    Photometric,
+)
+from crossfuse_training.data.batches import Batch, Batches
+from crossfuse_training.data.config import (
+    CurriculumConfig,
+    CurriculumStage,
+    DataConfig,
+    DataSet,
+)
+from crossfuse_training.data.layouts import Rejected
+from crossfuse_training.data.open_data import (
+    Data,
+    ListedPair,
+    SetSummary,
+    data_root,
+    held_out_pairs,
+    open_data,
+)
+from crossfuse_training.data.pair import Pair, PairFiles
+
+__all__ = [
+    "AugmentConfig",
+    "Batch",
+    "Batches",
+    "CurriculumConfig",
+    "CurriculumStage",
+    "Cut",
+    "Data",
+    "DataConfig",
+    "DataSet",
+    "InfraredNoise",
+    "ListedPair",
+    "Misalign",
+    "Pair",
+    "PairFiles",
+    "Photometric",
+    "Rejected",
+    "SetSummary",
+    "augment",
+    "data_root",
+    "held_out_pairs",
+    "open_data",
+]
