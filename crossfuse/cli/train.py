@@ -1,137 +1,134 @@
-"""Describe the networks that can be trained: parameters and multiply-accumulates of every part."""
+"""Train networks by recipes, and describe the networks that can be trained."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
-from collections.abc import Sequence
-from dataclasses import asdict
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from crossfuse.errors import InvalidInput, MissingDependency, UnknownName
+from crossfuse.cli import train_describe
+from crossfuse.errors import InvalidInput, MissingDependency
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from crossfuse_training.describe import PartRow
+    from crossfuse_training.recipe import Recipe
 
 EXAMPLE = (
+    "  crossfuse train end-to-end --config training/configs/base.toml --data DIR\n"
+    "  crossfuse train end-to-end --config training/configs/base.toml --data DIR --resume\n"
+    "  crossfuse train distill --config training/configs/rt.toml --output runs/rt-2 seed=2\n"
+    "  torchrun --nproc-per-node 2 -m crossfuse train end-to-end --config ...\n"
     "  crossfuse train describe rt\n"
     "  crossfuse train describe base heads=8 --size 480x640 --depth 3 --json"
 )
 
-DEFAULT_SIZES = ((256, 256), (480, 640), (720, 1280))
+STAGES: Mapping[str, str] = {
+    "autoencoder": "train the encoder of one modality to keep what its pictures show",
+    "fusion": "train fusion and decoder between two trained, frozen encoders",
+    "end-to-end": "train a whole network from pairs of pictures",
+    "distill": "train a network to do what another one, or a folder of pictures, does",
+}
+
+
+class _WordsAnywhere(argparse.ArgumentParser):
+    """Takes `key=value` words between and after options too, where argparse stops looking."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        found, rest = super().parse_known_args(args, namespace)
+        words = [word for word in rest if "=" in word and not word.startswith("-")]
+        found.overrides = [*found.overrides, *words]
+        return found, [word for word in rest if word not in words]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The actions and their options."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="describe")
-    _add_describe(actions.add_parser("describe", help="parameters and GMAC of every part"))
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="ACTION", parser_class=_WordsAnywhere
+    )
+    for stage, summary in STAGES.items():
+        _add_stage(actions.add_parser(stage, help=summary, description=summary))
+    train_describe.add_arguments(
+        actions.add_parser("describe", help="parameters and GMAC of every part of a network")
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Do one action."""
-    return {"describe": _describe}[args.action](args)
+    return train_describe.run(args) if args.action == "describe" else _train(args)
 
 
-def _add_describe(parser: argparse.ArgumentParser) -> None:
+def _add_stage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "name", metavar="NAME", help="a variant, or a checkpoint folder written with a slash"
+        "--config", type=Path, required=True, metavar="FILE", help="the recipe, in TOML"
     )
     parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="numbers of the variant to replace"
+        "overrides", nargs="*", metavar="key=value",
+        help="numbers of the recipe to replace, such as loss.ssim.weight=5000",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME)"
     )
     parser.add_argument(
-        "--size", type=_size, nargs="+", action="extend", metavar="HxW",
-        help="picture sizes (default: 256x256 480x640 720x1280)",
+        "--data", type=Path, metavar="DIR",
+        help="folder of the data sets (default: CROSSFUSE_DATA, else ../shared/data)",
     )  # fmt: skip
     parser.add_argument(
-        "--depth", type=int, default=2, metavar="N",
-        help="how many levels of parts to show; 0 is the network alone (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print the table as JSON on stdout")
+        "--resume", action="store_true", help="go on with an interrupted run, as if it had not been"
+    )
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out pairs that cannot be used"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
 
 
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"got {text!r}; valid: HEIGHTxWIDTH, such as 480x640")
-    return int(match[1]), int(match[2])
-
-
-def _describe(args: argparse.Namespace) -> int:
+def _train(args: argparse.Namespace) -> int:
     try:
-        import torch
-
-        from crossfuse_training.describe import describe
-        from crossfuse_training.networks.registry import architecture_of
+        from crossfuse_training.recipe import read_recipe
+        from crossfuse_training.stages import train
     except ImportError as error:
         raise MissingDependency(error.name or "torch", "crossfuse train", "train") from error
-    if args.depth < 0:
-        raise InvalidInput("--depth", str(args.depth), "0 or more")
-    # Without storage: nothing is computed, so no weights are drawn either.
-    with torch.device("meta"):
-        network = _network(args.name, args.overrides)
-    rows = describe(network, args.size or DEFAULT_SIZES, depth=args.depth)
-    architecture = architecture_of(network)
+    recipe = read_recipe(args.config, args.overrides)
+    _check_stage(args.action, recipe, args.config)
+    output = args.output or Path("runs") / recipe.name
+    with _lines_on_stderr():
+        result = train(
+            recipe, output, data_root=args.data, resume=args.resume, skip_bad=args.skip_bad
+        )
+    if not result.is_first:
+        return 0
     if args.json:
-        parts = [asdict(row) for row in rows]
-        content = {"name": args.name, "architecture": architecture, "config": vars(network.config)}
-        print(json.dumps({**content, "parts": parts}, indent=2))
+        print(json.dumps(result.as_json(), indent=2))
     else:
-        print(f"{args.name}: architecture {architecture}")
-        _print_table(rows)
+        before, after = result.held_out_before, result.held_out_after
+        print(f"held-out loss {before:.4g} -> {after:.4g}")
+        print(f"{result.folder}: best checkpoint of step {result.best['step']}")
     return 0
 
 
-def _network(name: str, overrides: Sequence[str]) -> nn.Module:
-    """The variant of that name, or the network of the checkpoint folder."""
-    from crossfuse_training.checkpoint import read_record
-    from crossfuse_training.networks.registry import VARIANTS, build, from_config
-
-    if name in VARIANTS:
-        return build(name, **_parsed(name, asdict(VARIANTS[name].config), overrides))
-    if "/" not in name:
-        raise UnknownName("NAME", name, VARIANTS)
-    if overrides:
-        raise InvalidInput(overrides[0], f"{name}, a checkpoint", "a variant to replace numbers of")
-    record = read_record(Path(name))
-    return from_config(record.architecture, dict(record.config))
+def _check_stage(asked: str, recipe: Recipe, path: Path) -> None:
+    if recipe.stage != asked:
+        raise InvalidInput("stage", f"{asked}, and {path} is for {recipe.stage}", recipe.stage)
 
 
-def _parsed(name: str, defaults: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """`key=value` words as values of the type of the number that they replace."""
-    parsed: dict[str, Any] = {}
-    for word in overrides:
-        key, equals, text = word.partition("=")
-        if not equals:
-            raise InvalidInput("override", repr(word), "key=value, such as heads=8")
-        if key not in defaults:
-            raise UnknownName(f"option of {name}", key, defaults)
-        parsed[key] = _value(key, text, type(defaults[key]))
-    return parsed
-
-
-def _value(key: str, text: str, kind: type) -> Any:
-    if kind is bool:
-        if text not in ("true", "false"):
-            raise InvalidInput(key, repr(text), "true or false")
-        return text == "true"
+@contextmanager
+def _lines_on_stderr() -> Iterator[None]:
+    """Within the block the trainer's own lines, progress among them, go to stderr as they are."""
+    log = logging.getLogger("crossfuse_training")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    level, propagate = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(min(logging.INFO, log.getEffectiveLevel()))
+    log.propagate = False
     try:
-        return kind(text)
-    except ValueError:
-        valid = "a whole number" if kind is int else "a number"
-        raise InvalidInput(key, repr(text), valid) from None
-
-
-def _print_table(rows: Sequence[PartRow]) -> None:
-    """Parts below each other, the total last; GMAC of each size beside each other."""
-    sizes = list(rows[0].macs)
-    names = ["  " * (row.level - 1) + row.part for row in rows[1:]]
-    width = max([len("PART"), *map(len, names)]) + 2
-    print(f"{'PART':<{width}}{'PARAMETERS':>12}" + "".join(f"{'GMAC ' + s:>16}" for s in sizes))
-    for name, row in zip([*names, "total"], [*rows[1:], rows[0]], strict=True):
-        work = "".join(f"{row.macs[size] / 1e9:>16.3f}" for size in sizes)
-        print(f"{name:<{width}}{row.parameters:>12,}{work}")
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        log.propagate = propagate

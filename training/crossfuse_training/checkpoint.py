@@ -78,9 +78,10 @@ def save(folder: Path, network: nn.Module, *, variant: str, training: TrainingRe
             "checkpoint", f"{folder}, which holds {foreign[0]}", "a new folder or a checkpoint"
         )
     config: Any = network.config
-    fresh = folder.with_name(f".{folder.name}.new")
-    old = folder.with_name(f".{folder.name}.old")
+    fresh, old = folder.with_name(f".{folder.name}.new"), _set_aside(folder)
     try:
+        if not folder.exists() and old.exists():
+            old.rename(folder)
         for leftover in (fresh, old):
             shutil.rmtree(leftover, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -109,7 +110,7 @@ def save(folder: Path, network: nn.Module, *, variant: str, training: TrainingRe
 
 def read_record(folder: Path) -> CheckpointRecord:
     """What checkpoint.json says."""
-    path = folder / RECORD_NAME
+    path = _present(folder) / RECORD_NAME
     valid = f"a folder with {WEIGHTS_NAME} and {RECORD_NAME}"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -136,7 +137,7 @@ def load(folder: Path) -> nn.Module:
     A tensor that is missing, extra or of another shape or type is refused by its name.
     """
     record = read_record(folder)
-    path = folder / WEIGHTS_NAME
+    path = _present(folder) / WEIGHTS_NAME
     valid = "the weights that the checkpoint was written with"
     try:
         found = _sha256(path)
@@ -151,6 +152,16 @@ def load(folder: Path) -> nn.Module:
         raise InvalidInput(str(path), f"sha256 {found}", f"sha256 {record.weights_sha256}")
     network.load_state_dict(weights)
     return network
+
+
+def _set_aside(folder: Path) -> Path:
+    """Where the checkpoint before is, for the moment in which the new one takes its place."""
+    return folder.with_name(f".{folder.name}.old")
+
+
+def _present(folder: Path) -> Path:
+    """The folder, or what was set aside if saving was killed in that very moment."""
+    return _set_aside(folder) if not folder.exists() and _set_aside(folder).exists() else folder
 
 
 def git_commit() -> str:

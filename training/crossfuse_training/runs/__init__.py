@@ -1,0 +1,1 @@
+"""What a training run leaves behind: its folder, and how every file of it is written."""
