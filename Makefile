@@ -10,7 +10,7 @@ PIP := -m pip --disable-pip-version-check install --quiet $(PIP_OPTIONS) --const
 SETUP_INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format proto parity augmentation-campaign clean
+.PHONY: help demo test lint format proto parity trt-build trt-build-shipped augmentation-campaign clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,13 @@ proto: .venv-dev/.installed  ## regenerate crossfuse/v1 from protos/
 parity: .venv-dev/.installed  ## prove every network at full width against PyTorch; takes hours
 	$(DEV)/python -m crossfuse_export.parity_sweep \
 		--output benchmarks/results/parity-full-width.md
+
+trt-build: .venv-dev/.installed  ## build TensorRT engines of everything, without a GPU
+	$(DEV)/python -m crossfuse_export.tensorrt_sweep \
+		--output benchmarks/results/trt-build-rtx1.7.1.md
+
+trt-build-shipped: .venv-dev/.installed  ## the same for what ships; CI runs it
+	$(DEV)/python -m crossfuse_export.tensorrt_sweep --shipped-only --output build/trt-build.md
 
 augmentation-campaign: .venv-dev/.installed  ## every augmentation on 1,000 seeds
 	CROSSFUSE_AUGMENT_SEEDS=1000 $(DEV)/pytest tests/training/data/test_augment.py

@@ -15,6 +15,8 @@ EXAMPLE = (
 # Module of each action, and what it does in one line.
 ACTIONS = {
     "onnx": ("crossfuse.cli.export_onnx", "a checkpoint to a bundle of ONNX files"),
+    "tensorrt": ("crossfuse.cli.export_tensorrt", "a bundle to TensorRT engines for this GPU"),
+    "triton": ("crossfuse.cli.export_triton", "bundles to a Triton model repository"),
     "verify": ("crossfuse.cli.export_verify", "every file of a bundle against its checkpoint"),
 }
 

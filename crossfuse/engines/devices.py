@@ -51,17 +51,24 @@ def load_engine(
     precision: str = "auto",
     threads: int | None = None,
     models: Path | None = None,
+    pad: bool = False,
 ) -> Engine:
     """Load a model by name, bundle folder or .onnx file on a device.
 
     `auto` takes a CUDA device where onnxruntime can really open one, and says in the log when it
     settles for the CPU although a CUDA build is installed; a device asked for by name is used or
-    refused, never replaced.
+    refused, never replaced. `tensorrt` takes the sizes that it was built for; with `pad` smaller
+    pictures are mirrored up to the next of them.
     """
     if device not in DEVICES:
         raise UnknownName("device", device, DEVICES)
     if threads is not None and threads < 1:
         raise InvalidInput("threads", str(threads), "1 or more, or nothing for all processors")
+    if device == "tensorrt":
+        from crossfuse.engines.tensorrt_routes import open_tensorrt
+
+        file = resolve_model(model, precision_choices(precision, device), models)
+        return open_tensorrt(file, device_id=device_id, threads=threads, pad=pad)
     try:
         from onnxruntime import get_available_providers
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,6 @@ from crossfuse.errors import (
     OutOfMemory,
     ProviderUnavailable,
 )
-
-log = logging.getLogger(__name__)
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -61,20 +59,38 @@ class OnnxEngine(Engine):
         device: str = "cpu",
         device_id: int = 0,
         threads: int | None = None,
+        provider_options: Mapping[str, str] | None = None,
     ) -> None:
+        """`provider_options` go to the device's provider, beside its number."""
         self._threads = threads or available_cpus()
         content = model.read()
-        self._session = _open_session(content, model, device, device_id, self._threads)
+        provider = self._provider(device)
+        try:
+            session = self._open(
+                content, session_options(self._threads), device, device_id, provider_options or {}
+            )
+        except ProviderUnavailable:
+            raise
+        except Exception as error:
+            typed = _typed(error)
+            if isinstance(typed, OutOfMemory):
+                raise typed from error
+            raise BundleError(
+                f"{model.path}: onnxruntime cannot load it: {_one_line(error)}"
+            ) from error
+        self._session = session
+        self._session.disable_fallback()
+        _check_provider(self._session, device, provider)
         _check_graph(self._session, model)
-        _check_assignment(self._session, device)
-        self._buffers = None if device == "cpu" else _DeviceBuffers(self._session, device_id)
+        _check_assignment(self._session, device, provider)
+        self._buffers = self._own_buffers(device, device_id)
         self._description = EngineDescription(
             name=model.name,
             version=model.version,
             precision=model.precision,
             sha256=hashlib.sha256(content).hexdigest(),
             device=device if device == "cpu" else f"{device}:{device_id}",
-            provider=PROVIDERS[device],
+            provider=provider,
             runtime=f"onnxruntime {onnxruntime.__version__}",
             threads=self._threads,
             minimum_size=model.minimum_size,
@@ -98,6 +114,40 @@ class OnnxEngine(Engine):
         """Free the session and the device buffers."""
         self._buffers = None
         del self._session
+
+    def _provider(self, device: str) -> str:
+        return PROVIDERS[device]
+
+    def _open(
+        self,
+        content: bytes,
+        options: onnxruntime.SessionOptions,
+        device: str,
+        device_id: int,
+        provider_options: Mapping[str, str],
+    ) -> onnxruntime.InferenceSession:
+        wanted = PROVIDERS[device]
+        available = onnxruntime.get_available_providers()
+        if wanted not in available:
+            raise ProviderUnavailable(
+                f"device: got {device!r}, but this onnxruntime has no {wanted}; valid here: "
+                f"{', '.join(sorted(d for d, p in PROVIDERS.items() if p in available))}; for an "
+                "NVIDIA GPU: pip uninstall onnxruntime && pip install 'crossfuse[gpu]'"
+            )
+        place = {"device_id": str(device_id)}
+        providers = {
+            "cpu": [(wanted, {})],
+            "cuda": [(wanted, place)],
+            # What TensorRT leaves over are sizes; CUDA computes them where they are.
+            "tensorrt": [(wanted, {**place, **provider_options}), (PROVIDERS["cuda"], place)],
+        }[device]
+        if device != "cpu":
+            # Finds the CUDA libraries that pip installed, which are not on the loader's path.
+            onnxruntime.preload_dlls()
+        return onnxruntime.InferenceSession(content, options, providers=providers)
+
+    def _own_buffers(self, device: str, device_id: int) -> _DeviceBuffers | None:
+        return None if device == "cpu" else _DeviceBuffers(self._session, device_id)
 
 
 class _DeviceBuffers:
@@ -137,47 +187,22 @@ class _DeviceBuffers:
         self._shape = vis_shape
 
 
-def _open_session(
-    content: bytes, model: ModelFile, device: str, device_id: int, threads: int
-) -> onnxruntime.InferenceSession:
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """What every session is opened with."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    wanted = PROVIDERS[device]
-    available = onnxruntime.get_available_providers()
-    if wanted not in available:
-        raise ProviderUnavailable(
-            f"device: got {device!r}, but this onnxruntime has no {wanted}; valid here: "
-            f"{', '.join(sorted(d for d, p in PROVIDERS.items() if p in available))}; for an "
-            "NVIDIA GPU: pip uninstall onnxruntime && pip install 'crossfuse[gpu]'"
-        )
-    place = {"device_id": str(device_id)}
-    providers = {
-        "cpu": [(wanted, {})],
-        "cuda": [(wanted, place)],
-        "tensorrt": [(wanted, place), (PROVIDERS["cuda"], place)],
-    }[device]
-    if device != "cpu":
-        # Finds the CUDA libraries that pip installed, which are not on the loader's path.
-        onnxruntime.preload_dlls()
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=providers)
-    except Exception as error:
-        typed = _typed(error)
-        if isinstance(typed, OutOfMemory):
-            raise typed from error
-        raise BundleError(
-            f"{model.path}: onnxruntime cannot load it: {_one_line(error)}"
-        ) from error
-    session.disable_fallback()
+    return options
+
+
+def _check_provider(session: onnxruntime.InferenceSession, device: str, wanted: str) -> None:
     got = session.get_providers()[0]
     if got != wanted:
         raise ProviderUnavailable(
             f"device: {device!r} was asked for, but onnxruntime loaded {got} instead of {wanted}; "
             "its log above names the missing library or driver"
         )
-    return session
 
 
 def _check_graph(session: onnxruntime.InferenceSession, model: ModelFile) -> None:
@@ -192,16 +217,14 @@ def _check_graph(session: onnxruntime.InferenceSession, model: ModelFile) -> Non
             raise BundleError(f"{model.path}: {role}: got {got}; valid: {want} (name, type, rank)")
 
 
-def _check_assignment(session: onnxruntime.InferenceSession, device: str) -> None:
+def _check_assignment(session: onnxruntime.InferenceSession, device: str, wanted: str) -> None:
     strangers = {
         f"{node.op_type} on {part.ep_name}"
         for part in session.get_provider_graph_assignment_info()
         for node in part.get_nodes()
-        if node.op_type in HEAVY_OPERATORS and part.ep_name != PROVIDERS[device]
+        if node.op_type in HEAVY_OPERATORS and part.ep_name != wanted
     }
-    if strangers and device == "tensorrt":
-        log.warning("TensorRT left operators to other providers: %s", ", ".join(sorted(strangers)))
-    elif strangers:
+    if strangers:
         raise ProviderUnavailable(
             f"device: {device!r} was asked for, but onnxruntime placed "
             f"{', '.join(sorted(strangers))}"

@@ -7,7 +7,6 @@ exactly that. There are no precision flags and no calibration here; 11 has none 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
