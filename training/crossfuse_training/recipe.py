@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from crossfuse.errors import InvalidInput, UnknownName
 from crossfuse_training.data.augment_config import AugmentConfig
 from crossfuse_training.data.config import CurriculumConfig, DataConfig
-from crossfuse_training.losses.config import LossConfig
-from crossfuse_training.networks.registry import VARIANTS, variants
+from crossfuse_training.losses.config import LossConfig, require_a_term_at_all_times
+from crossfuse_training.networks.registry import VARIANTS, build, variants
 from crossfuse_training.optimisation import OptimiserConfig, ScheduleConfig
 from crossfuse_training.recipe_reader import apply_overrides, as_table, read_table, read_toml
 from crossfuse_training.recipe_tables import (
@@ -84,6 +86,9 @@ class Recipe:
                 f"{network.variant!r} with stage {self.stage}",
                 f"a network with encoders of its own: {', '.join(names)}",
             )
+        # Without storage: only whether these numbers make a network.
+        with torch.device("meta"):
+            build(network.variant, **network.options)
         if (self.stage == "autoencoder") != bool(network.modality):
             raise InvalidInput(
                 "network.modality",
@@ -114,6 +119,16 @@ class Recipe:
                 "both [loss.feature] and [[distill.taps]], or neither",
             )
         terms = self.loss.terms()
+        if self.stage != "autoencoder":
+            require_a_term_at_all_times(
+                {name: term for name, term in terms.items() if name != "reconstruction"}
+            )
+        if self.precision.compile and (taps or "reconstruction" in terms):
+            raise InvalidInput(
+                "precision.compile",
+                "true with distill.taps or loss.reconstruction, which look inside the network",
+                "false",
+            )
         if self.stage == "autoencoder" and set(terms) != {"reconstruction"}:
             raise InvalidInput("loss", ", ".join(terms), "reconstruction alone, with autoencoder")
         if "reconstruction" in terms:

@@ -90,7 +90,8 @@ def _value(kind: Any, value: Any, key: str) -> Any:
     """The value as the field's type, or an error that names its key."""
     origin = get_origin(kind)
     if origin in (typing.Union, types.UnionType):
-        return _value(next(part for part in get_args(kind) if part is not type(None)), value, key)
+        kinds = [part for part in get_args(kind) if part is not type(None)]
+        return _value(next((part for part in kinds if type(value) is part), kinds[0]), value, key)
     if is_dataclass(kind):
         if not isinstance(value, Mapping):
             raise InvalidInput(key, repr(value), _describe(kind))
@@ -129,7 +130,7 @@ def _describe(kind: Any) -> str:
     """What a value of this type looks like in TOML."""
     origin = get_origin(kind)
     if origin in (typing.Union, types.UnionType):
-        return _describe(next(part for part in get_args(kind) if part is not type(None)))
+        return " or ".join(_describe(part) for part in get_args(kind) if part is not type(None))
     if origin is tuple:
         return f"a list, each entry {_describe(get_args(kind)[0])}"
     if is_dataclass(kind):

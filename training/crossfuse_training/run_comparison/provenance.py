@@ -24,7 +24,7 @@ def provenance(runs: Sequence[Run]) -> list[str]:
         )
         licence = _distinct(str(entry["licence"]) for entry in own if entry.get("licence"))
         lines.append(f"{name}: {parts}" + (f"; licence: {licence}" if licence else ""))
-    commits = _distinct(str(run.info.get("git_commit", "unknown")) for run in runs)
+    commits = _distinct(_short(str(run.info.get("git_commit", "unknown"))) for run in runs)
     machine = _distinct(_machine(run.info.get("environment", {})) for run in runs)
     seconds = sum(float(run.info.get("seconds") or 0) for run in runs)
     lines.append(f"commit {commits}; {machine}; {seconds / 60:.0f} minutes of training together")
@@ -33,6 +33,11 @@ def provenance(runs: Sequence[Run]) -> list[str]:
 
 def _data(runs: Sequence[Run]) -> list[Mapping[str, Any]]:
     return [entry for run in runs for entry in run.info.get("data", ())]
+
+
+def _short(commit: str) -> str:
+    """The first 10 digits, and whether files had changed since."""
+    return commit[:10] + ("-dirty" if commit.endswith("-dirty") else "")
 
 
 def _machine(environment: Mapping[str, Any]) -> str:

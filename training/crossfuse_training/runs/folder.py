@@ -31,6 +31,7 @@ class RunFolder:
         self.previews = path / "previews"
         self.checkpoints = path / "checkpoints"
         self.state = path / "state"
+        self.needs = path / "needs"
 
     @property
     def best(self) -> Path:
@@ -42,21 +43,24 @@ class RunFolder:
         """The newest checkpoint."""
         return self.checkpoints / "last"
 
-    def begin(self, recipe: Recipe, *, resume: bool) -> None:
-        """Make the folder for a new run, or check that the run in it is of this very recipe.
-
-        A folder that holds a run is only entered to resume it: nothing is overwritten.
-        """
-        if self.recipe.is_file():
+    def check(self, recipe: Recipe, *, resume: bool) -> None:
+        """Refuse a folder that holds a run, but to resume it by its own recipe, or other files."""
+        if self.record.is_file():
             if not resume:
                 raise InvalidInput(
                     "output", f"{self.path}, which holds a run", "a new folder, or --resume"
                 )
             self._check_recipe(recipe)
-        elif self.path.is_dir() and any(self.path.iterdir()):
+            return
+        # What was refused after its folder was made, such as too large a crop, was no run yet.
+        own = {self.recipe, self.events, self.previews, self.checkpoints, self.state, self.needs}
+        if self.path.is_dir() and set(self.path.iterdir()) - own:
             raise InvalidInput(
                 "output", f"{self.path}, which holds other files", "a new or an empty folder"
             )
+
+    def begin(self, recipe: Recipe) -> None:
+        """Make the folder, or enter it again; checked before."""
         try:
             for folder in (self.events, self.previews, self.checkpoints, self.state):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +68,7 @@ class RunFolder:
                     leftover.unlink()
         except OSError as error:
             raise OutputError(f"{error.filename}: {error.strerror}") from error
-        if not self.recipe.is_file():
+        if not self.record.is_file():
             header = f"# The resolved recipe of the run {recipe.name}: every number spelt out.\n\n"
             write_file(self.recipe, (header + to_toml(as_table(recipe))).encode())
 

@@ -16,7 +16,7 @@ from crossfuse_training.recipe import Recipe
 from crossfuse_training.recipe_reader import as_table
 from crossfuse_training.runs.environment import environment
 from crossfuse_training.runs.folder import RunFolder
-from crossfuse_training.stages.validation import Validation
+from crossfuse_training.stages.validation import Validation, means
 from crossfuse_training.stages.workers import Workers
 
 
@@ -110,10 +110,7 @@ def _held_out(validation: Validation) -> list[HeldOut]:
     for name, scores in validation.per_image.items():
         by_set.setdefault(name.partition("/")[0], []).append(scores)
     return [
-        HeldOut(
-            f"{len(rows)} held-out pairs of {name}",
-            {metric: sum(row[metric] for row in rows) / len(rows) for metric in rows[0]},
-        )
+        HeldOut(f"{len(rows)} held-out pairs of {name}", means(rows))
         for name, rows in by_set.items()
     ]
 

@@ -26,7 +26,7 @@ def with_needs(
         table: Any = getattr(ready, section)
         name = getattr(table, key) if table is not None else ""
         if name.endswith(RECIPE_SUFFIX):
-            folder = output / "needs" / key
+            folder = RunFolder(output).needs / key
             modality = _MODALITIES.get(key)
             words = [] if modality is None else [f"network.modality={modality}"]
             train_first(read_recipe(Path(name), words), folder)
@@ -37,6 +37,6 @@ def with_needs(
 
 def pictures_of_teacher(recipe: Recipe) -> Path | None:
     """The teacher's folder of fused pictures; None where the teacher is a network, or none."""
-    if recipe.distill is None or (Path(recipe.distill.teacher) / RECORD_NAME).is_file():
-        return None
-    return Path(recipe.distill.teacher)
+    teacher = "" if recipe.distill is None else recipe.distill.teacher
+    is_network = teacher.endswith(RECIPE_SUFFIX) or (Path(teacher) / RECORD_NAME).is_file()
+    return None if recipe.distill is None or is_network else Path(teacher)

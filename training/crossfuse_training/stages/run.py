@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
@@ -176,7 +177,8 @@ class Run:
                 self._reporter.validation(self.step, found)
                 loss = found.loss
                 metric = self.recipe.validation.metric
-                value = loss if metric == LOSS_METRIC else found.metrics[metric]
+                # Undefined on every picture: no value, which is never the best.
+                value = loss if metric == LOSS_METRIC else found.metrics.get(metric, math.nan)
                 if self.step > 0 and self._stopping.update(self.step, value):
                     self._keeper.checkpoint("best", network, found)
         self._stopping.load_state_dict(self._workers.from_first(self._stopping.state_dict()))

@@ -95,22 +95,24 @@ def _train(
     torch.set_num_threads(recipe.threads)
     folder = RunFolder(output)
     if workers.is_first:
-        folder.begin(recipe, resume=resume)
+        folder.check(recipe, resume=resume)
+    data = open_data(
+        recipe.data,
+        root_of(data_root),
+        skip_bad=skip_bad,
+        teacher=pictures_of_teacher(recipe),
+        seed=recipe.seed,
+    )
+    if workers.is_first:
+        folder.begin(recipe)
 
     def train_first(need: Recipe, below: Path) -> None:
         _train(need, below, workers, data_root, resume=below.exists(), skip_bad=skip_bad)
 
     ready = with_needs(recipe, output, train_first)
-    opened = open_data(
-        recipe.data,
-        root_of(data_root),
-        skip_bad=skip_bad,
-        teacher=pictures_of_teacher(ready),
-        seed=recipe.seed,
-    )
     torch.manual_seed(recipe.seed)
     stage = STAGES[recipe.stage]
-    run = Run(recipe, folder, opened, stage.prepare(ready, workers), workers)
+    run = Run(recipe, folder, data, stage.prepare(ready, workers), workers)
     try:
         stage.train(run)
         run.finish()

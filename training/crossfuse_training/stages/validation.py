@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,11 +62,17 @@ def validate(
             per_image[pair.name] = evaluate_pair(
                 pair.ir, pair.luma, fused, config.profile, config.metrics
             )
-    means = {
-        name: float(np.nanmean([scores[name] for scores in per_image.values()]))
-        for name in (config.metrics if per_image else ())
-    }
-    return Validation(float(np.mean(losses)), means, per_image)
+    return Validation(float(np.mean(losses)), means(list(per_image.values())), per_image)
+
+
+def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each metric over the pictures for which it is defined, where there are any."""
+    found = {}
+    for name in rows[0] if rows else ():
+        values = [row[name] for row in rows if not math.isnan(row[name])]
+        if values:
+            found[name] = sum(values) / len(values)
+    return found
 
 
 def as_batch(pair: Pair, device: torch.device) -> Batch:

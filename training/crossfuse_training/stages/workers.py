@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as collective
 from torch import Tensor, nn
 
 from crossfuse.errors import InvalidInput
@@ -114,9 +113,24 @@ class SharedBatchNorm(nn.BatchNorm2d):
             self.num_batches_tracked.add_(1)
 
 
+class _SumOfAll(torch.autograd.Function):
+    """The sum over the processes; so is its gradient."""
+
+    @staticmethod
+    def forward(_context: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_context: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
 def _sum_of_all(values: Tensor) -> Tensor:
-    """The sum over the processes, which gradients go through."""
-    total: Tensor = collective.all_reduce(values)  # type: ignore[no-untyped-call]
+    total: Tensor = _SumOfAll.apply(values)  # type: ignore[no-untyped-call]
     return total
 
 

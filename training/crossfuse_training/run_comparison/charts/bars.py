@@ -93,7 +93,7 @@ def _draw_panel(canvas: Canvas, panel: BarPanel, left: float, right: float, top:
     canvas.text(((left + right) / 2, top + 14), panel.title, align="centre", bold=True)
     if panel.noise is not None:
         canvas.rectangle((scale.place(-panel.noise), start), (scale.place(panel.noise), end), BAND)
-    for tick in scale.ticks(3):
+    for tick in scale.ticks(4):
         x = scale.place(tick)
         canvas.line((x, start), (x, end), GRID)
         canvas.text((x, end + 13), f"{tick:+g}" if tick else "0", size=13, align="centre")
