@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +86,14 @@ def _add_stage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out pairs that cannot be used"
     )
+    find = parser.add_mutually_exclusive_group()
+    find.add_argument(
+        "--find-batch-size", action="store_true", help="train nothing: find the largest batch"
+    )
+    find.add_argument(
+        "--find-learning-rate", action="store_true",
+        help="train nothing: try rising learning rates, plot the loss beside the run's folder",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
 
 
@@ -96,6 +106,10 @@ def _train(args: argparse.Namespace) -> int:
     recipe = read_recipe(args.config, args.overrides)
     _check_stage(args.action, recipe, args.config)
     output = args.output or Path("runs") / recipe.name
+    if args.find_batch_size:
+        return _find_batch_size(args, recipe)
+    if args.find_learning_rate:
+        return _find_learning_rate(args, recipe, output)
     with _lines_on_stderr():
         result = train(
             recipe, output, data_root=args.data, resume=args.resume, skip_bad=args.skip_bad
@@ -111,6 +125,35 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
+def _find_batch_size(args: argparse.Namespace, recipe: Recipe) -> int:
+    from crossfuse_training.stages.finders import largest_batch
+
+    with _lines_on_stderr():
+        found = largest_batch(recipe, data_root=args.data, skip_bad=args.skip_bad)
+    if args.json:
+        print(json.dumps(asdict(found), indent=2))
+    else:
+        for trial in found.trials:
+            print(f"batch {trial.batch}: {trial.memory / 2**20:.0f} MiB")
+        print(f"largest batch: {found.batch} (stopped by {found.stopped_by})")
+    return 0
+
+
+def _find_learning_rate(args: argparse.Namespace, recipe: Recipe, output: Path) -> int:
+    from crossfuse_training.optimisation import save_plot
+    from crossfuse_training.stages.finders import best_rate
+
+    with _lines_on_stderr():
+        curve = best_rate(recipe, data_root=args.data, skip_bad=args.skip_bad)
+    plot = output.with_name(f"{output.name}-learning-rate.png")
+    save_plot(curve, plot)
+    if args.json:
+        print(json.dumps({**asdict(curve), "plot": str(plot)}, indent=2))
+    else:
+        print(f"learning rate: {curve.suggestion:.2e} (loss falls fastest there; see {plot})")
+    return 0
+
+
 def _check_stage(asked: str, recipe: Recipe, path: Path) -> None:
     if recipe.stage != asked:
         raise InvalidInput("stage", f"{asked}, and {path} is for {recipe.stage}", recipe.stage)
@@ -118,13 +161,17 @@ def _check_stage(asked: str, recipe: Recipe, path: Path) -> None:
 
 @contextmanager
 def _lines_on_stderr() -> Iterator[None]:
-    """Within the block the trainer's own lines, progress among them, go to stderr as they are."""
+    """Within the block the trainer's own lines, progress among them, go to stderr as they are.
+
+    Of several processes the first speaks; the others say what goes wrong.
+    """
+    first = os.environ.get("RANK", "0") == "0"
     log = logging.getLogger("crossfuse_training")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     level, propagate = log.level, log.propagate
     log.addHandler(handler)
-    log.setLevel(min(logging.INFO, log.getEffectiveLevel()))
+    log.setLevel(min(logging.INFO, log.getEffectiveLevel()) if first else logging.WARNING)
     log.propagate = False
     try:
         yield

@@ -10,9 +10,9 @@ import numpy as np
 
 from crossfuse import synthetic
 from crossfuse.errors import InvalidInput
-from crossfuse.images import read_infrared, read_visible
 from crossfuse_export.parity import UInt8Array
-from crossfuse_training.pairs import PairFiles, find_pairs, split
+from crossfuse_export.real_pairs import training_pairs
+from crossfuse_training.data.layouts import Candidate
 
 DATA_SETS = ("msrs", "roadscene")
 """Folders below CROSSFUSE_DATA that are used when no folder is named."""
@@ -28,7 +28,7 @@ class Calibration:
     """Pairs of pictures, read one after the other, and what they are."""
 
     description: str
-    files: tuple[PairFiles, ...]
+    files: tuple[Candidate, ...]
     """Empty stands for synthetic scenes."""
 
     def __iter__(self) -> Iterator[Pair]:
@@ -49,7 +49,7 @@ def calibration(folders: Sequence[Path], data: Path | None) -> Calibration:
     if not chosen:
         height, width = SYNTHETIC_SIZE
         return Calibration(f"{PAIRS} synthetic scenes at {height}x{width}", ())
-    pairs = [pair for folder in chosen for pair in split(find_pairs(folder))[0]]
+    pairs = [pair for folder in chosen for pair in training_pairs(folder)]
     spread = np.unique(np.linspace(0, len(pairs) - 1, PAIRS).astype(int))
     names = ", ".join(folder.name for folder in chosen)
     return Calibration(
@@ -57,11 +57,11 @@ def calibration(folders: Sequence[Path], data: Path | None) -> Calibration:
     )
 
 
-def _read(files: PairFiles) -> Pair:
-    ir, vis = read_infrared(files.ir), read_visible(files.vis)
-    if ir.dtype != np.uint8:
-        raise InvalidInput(str(files.ir), str(ir.dtype), "an 8-bit picture")
-    if ir.shape != vis.shape[:2]:
-        raise InvalidInput(str(files.vis), f"shape {vis.shape}", f"{ir.shape}, the size of ir")
-    colour = vis if vis.ndim == 3 else np.repeat(vis[..., None], 3, axis=2)
-    return np.asarray(ir, np.uint8), np.asarray(colour, np.uint8)
+def _read(files: Candidate) -> Pair:
+    found = files.source.read()
+    if found.ir.shape != found.vis.shape[:2]:
+        raise InvalidInput(
+            f"vis of {files.stem}", f"shape {found.vis.shape}", f"{found.ir.shape}, the size of ir"
+        )
+    colour = found.vis if found.vis.ndim == 3 else np.repeat(found.vis[..., None], 3, axis=2)
+    return found.ir, colour

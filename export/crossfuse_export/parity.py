@@ -17,8 +17,9 @@ from crossfuse import synthetic
 from crossfuse.errors import InvalidInput
 from crossfuse.images import read_infrared, read_visible
 from crossfuse_export.graph import BLUE, GREEN, RED
+from crossfuse_export.real_pairs import find_pairs
+from crossfuse_training.data.layouts import PICTURES
 from crossfuse_training.losses import mean_ssim
-from crossfuse_training.pairs import SUFFIXES, find_pairs
 
 SIZES = ((32, 32), (33, 47), (247, 359), (480, 640))
 LARGE_SIZE = (720, 1280)
@@ -143,9 +144,12 @@ def real_pictures(data: Path | None) -> list[Picture]:
             "CROSSFUSE_DATA", str(data), "a folder of data sets, each with ir and vis"
         )
     for folder in sorted(data.iterdir()):
-        if any(path.suffix in SUFFIXES for path in (folder / "ir").glob("*")):
+        if any(path.suffix.lower() in PICTURES for path in (folder / "ir").glob("*")):
             pair = find_pairs(folder)[0]
-            pictures.append(_read(f"{folder.name}/{pair.stem}", pair.ir, pair.vis))
+            found = pair.source.read()
+            pictures.append(
+                Picture(f"{folder.name}/{pair.stem}", "real", found.ir, _in_colour(found.vis))
+            )
     return pictures
 
 
@@ -192,7 +196,11 @@ def _read(name: str, ir_path: Path, vis_path: Path) -> Picture:
     ir, vis = read_infrared(ir_path), read_visible(vis_path)
     if ir.dtype != np.uint8:
         raise InvalidInput(str(ir_path), f"{ir.dtype}", "an 8-bit picture")
-    return Picture(name, "real", ir.astype(np.uint8), vis if vis.ndim == 3 else _colour(vis))
+    return Picture(name, "real", ir.astype(np.uint8), _in_colour(vis))
+
+
+def _in_colour(vis: UInt8Array) -> UInt8Array:
+    return vis if vis.ndim == 3 else _colour(vis)
 
 
 def _resized(picture: Picture, height: int, width: int) -> Picture:

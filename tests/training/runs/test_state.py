@@ -25,7 +25,10 @@ def state(step: int) -> TrainState:
         step=step,
         seconds=1.5,
         weights={"network": {"weight": torch.full((2, 3), float(step))}},
-        optimiser={"state": {0: {"step": torch.tensor(float(step))}}, "param_groups": [{"lr": 1.0}]},
+        optimiser={
+            "state": {0: {"step": torch.tensor(float(step))}},
+            "param_groups": [{"lr": 1.0}],
+        },
         helpers={"ema": None, "losses": [{"total": 0.1}]},
         history=[3.0, 2.5],
         random=random_state(),

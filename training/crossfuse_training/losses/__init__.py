@@ -1,17 +1,15 @@
 """Losses of every stage, on float pictures [B,1,H,W] in 0..255, always computed in float32.
 
-    config = LossConfig(ssim=SsimTerm(weight=50.0), l1=L1Term(weight=1.0, target="maximum"))
-    losses = Losses(config, extractor=open_extractor(config.perceptual))
-    value = losses(LossInputs(fused, ir, vis, background), progress=step / steps)
-    value.total.backward()
-
-Until train_student is retired `LossConfig` is still its name for the wishes of `directed`; the
-[loss] table of a recipe is `crossfuse_training.losses.config.LossConfig`, and takes over the name.
+config = LossConfig(ssim=SsimTerm(weight=50.0), l1=L1Term(weight=1.0, target="maximum"))
+losses = Losses(config, extractor=open_extractor(config.perceptual))
+value = losses(LossInputs(fused, ir, vis, background), progress=step / steps)
+value.total.backward()
 """
 
 from __future__ import annotations
 
 from crossfuse_training.losses.adapters import FeatureAdapters
+from crossfuse_training.losses.config import LossConfig
 from crossfuse_training.losses.directed import (
     DirectedTerm,
     DirectedWishes,
@@ -19,7 +17,6 @@ from crossfuse_training.losses.directed import (
     mean_ssim,
     wished_brightness,
 )
-from crossfuse_training.losses.directed import DirectedWishes as LossConfig
 from crossfuse_training.losses.extractors import open_extractor
 from crossfuse_training.losses.inert import InertReport
 from crossfuse_training.losses.inputs import LossInputs, LossValue
