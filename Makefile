@@ -10,7 +10,7 @@ PIP := -m pip --disable-pip-version-check install --quiet $(PIP_OPTIONS) --const
 SETUP_INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format proto parity trt-build trt-build-shipped augmentation-campaign clean
+.PHONY: help demo test lint format proto parity trt-build trt-build-shipped augmentation-campaign soak fuzz clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,12 @@ trt-build-shipped: .venv-dev/.installed  ## the same for what ships; CI runs it
 
 augmentation-campaign: .venv-dev/.installed  ## every augmentation on 1,000 seeds
 	CROSSFUSE_AUGMENT_SEEDS=1000 $(DEV)/pytest tests/training/data/test_augment.py
+
+soak: .venv-dev/.installed  ## half an hour of mixed load: memory, threads, descriptors
+	$(DEV)/python -m crossfuse_bench.soak --output benchmarks/results/soak-30min.md
+
+fuzz: .venv-dev/.installed  ## a million changed requests: only documented answers
+	$(DEV)/python -m crossfuse_bench.fuzz --output benchmarks/results/fuzz-request-bytes.md
 
 clean:  ## remove the environments and everything made
 	rm -rf .venv .venv-dev demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -15,11 +15,9 @@ import asyncio
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    AsyncIterator,
     Awaitable,
     Callable,
     Iterable,
-    Iterator,
 )
 from types import TracebackType
 from typing import TypeVar
@@ -28,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfuse.client.answers import read_model, read_result, read_server_info
+from crossfuse.client.async_stream_messages import AsyncStreamMessages, in_threads
 from crossfuse.client.base import DEFAULT_TIMEOUT, BaseClient
 from crossfuse.client.connection import DEFAULT_TARGET, TlsOptions
 from crossfuse.client.errors import ClientError
@@ -36,10 +35,9 @@ from crossfuse.client.grpc_async_transport import AsyncGrpcTransport
 from crossfuse.client.local_transport import AsyncLocalTransport as LocalTransport
 from crossfuse.client.requests import Homography, fuse_request
 from crossfuse.client.results import FuseResult, ModelInfo, ServerInfo, StreamResult
-from crossfuse.client.retries import DEFAULT_RETRIES, Attempts
+from crossfuse.client.retries import DEFAULT_RETRIES, WITHOUT_END, Attempts
 from crossfuse.client.transports import AsyncTransport as Transport
 from crossfuse.images import DEFAULT_MAPPING, DEFAULT_MAX_PIXELS, IrMapping, Pixels
-from crossfuse.v1 import fusion_pb2 as pb
 
 __all__ = ["FusionClient", "LocalTransport", "Transport"]
 
@@ -128,6 +126,7 @@ class FusionClient(BaseClient):
         drop: str = "none",
         frame_deadline: float | None = None,
         timeout: float | None = None,
+        reconnect: float = 0.0,
     ) -> AsyncGenerator[StreamResult, None]:
         """Fuse the pictures of a video: one result per pair, in order.
 
@@ -136,9 +135,9 @@ class FusionClient(BaseClient):
         """
         self._check(timeout)
         options = self._options(model, homography, ir_mapping, ir_polarity, encoding)
-        ledger = self._ledger(options, max_in_flight, drop, frame_deadline)
-        source = aiter(pairs) if isinstance(pairs, AsyncIterable) else _in_threads(iter(pairs))
-        return self._results(_Requests(ledger, source), ledger, timeout)
+        ledger = self._ledger(options, max_in_flight, drop, frame_deadline, reconnect)
+        source = aiter(pairs) if isinstance(pairs, AsyncIterable) else in_threads(iter(pairs))
+        return self._results(AsyncStreamMessages(ledger, source), ledger, timeout, reconnect)
 
     async def server_info(self, *, timeout: float | None = None) -> ServerInfo:
         """What the server is: state, limits, version and models."""
@@ -181,60 +180,42 @@ class FusionClient(BaseClient):
             await asyncio.sleep(pause)
 
     async def _results(
-        self, requests: _Requests, ledger: StreamLedger, timeout: float | None
+        self,
+        requests: AsyncStreamMessages,
+        ledger: StreamLedger,
+        timeout: float | None,
+        reconnect: float,
     ) -> AsyncGenerator[StreamResult, None]:
         async def check(left: float) -> None:
             ledger.check_ready(await self._transport.list_models(left))
 
         attempts = self._attempts(timeout)
         await self._call(check, attempts)
-        left = None if timeout is None else attempts.remaining()
-        responses = self._transport.fuse_stream(aiter(requests), left)
+        again: Attempts | None = None
         try:
-            async for response in responses:
-                result = await asyncio.to_thread(ledger.receive, response)
-                requests.make_room()
-                yield result
+            while True:
+                left = None if timeout is None else attempts.remaining()
+                responses = self._transport.fuse_stream(aiter(requests), left)
+                try:
+                    async for response in responses:
+                        again = None  # the time to reconnect counts from the last answer
+                        result = await asyncio.to_thread(ledger.receive, response)
+                        requests.make_room()
+                        yield result
+                    break
+                except ClientError as error:
+                    if not reconnect:
+                        raise
+                    again = again or Attempts(WITHOUT_END, reconnect)
+                    pause = again.pause_after(error)
+                finally:
+                    await responses.aclose()
+                for lost in ledger.give_up_old():
+                    requests.make_room()
+                    yield lost
+                await asyncio.sleep(pause)
         finally:
-            await responses.aclose()
+            await requests.end()
         if requests.failure is not None:
             raise requests.failure
         ledger.check_complete()
-
-
-class _Requests:
-    """The messages of a stream, made from the caller's pairs as there is room for them."""
-
-    def __init__(self, ledger: StreamLedger, pairs: AsyncIterator[StreamItem]) -> None:
-        self.failure: Exception | None = None
-        """What reading the pairs raised."""
-        self._ledger = ledger
-        self._pairs = pairs
-        self._room = asyncio.Semaphore(ledger.most_ahead)
-
-    async def __aiter__(self) -> AsyncIterator[pb.FuseStreamRequest]:
-        yield self._ledger.config
-        while (message := await self._next()) is not None:
-            yield message
-
-    def make_room(self) -> None:
-        """The caller gets a result: one more pair may be read."""
-        self._room.release()
-
-    async def _next(self) -> pb.FuseStreamRequest | None:
-        await self._room.acquire()
-        try:
-            item = await anext(self._pairs)
-            return await asyncio.to_thread(self._ledger.send, item)
-        except StopAsyncIteration:
-            return None
-        except Exception as error:
-            self.failure = error
-            return None
-
-
-async def _in_threads(items: Iterator[StreamItem]) -> AsyncIterator[StreamItem]:
-    """Blocking items without blocking the event loop."""
-    end = object()
-    while (item := await asyncio.to_thread(next, items, end)) is not end:
-        yield item  # type: ignore[misc]  # not the end, so an item

@@ -21,51 +21,16 @@ from typing import Any
 import grpc
 import numpy as np
 
-from crossfuse.bundles import BundleFile, DataSource, FileQuality, Manifest, Quality, Training
-from crossfuse.engines import Engine, EngineDescription, UInt8Array
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse.v1 import fusion_pb2_grpc
 from crossfuse_bench.conditions import conditions
 from crossfuse_bench.process import MeasuredProcess
+from crossfuse_bench.stand_ins import NoEngine, write_bundle
 
 HEIGHT, WIDTH = 480, 640
 BAR_MS = 3.0
 PHASES = ("decode", "queue", "infer", "encode", "total")
 OPTIONS = [("grpc.max_receive_message_length", 2**25)]
-
-
-class NoEngine(Engine):
-    """Returns the visible picture."""
-
-    def fuse(self, ir: UInt8Array, vis: UInt8Array) -> UInt8Array:
-        """vis, uint8 [B,H,W,3]."""
-        return vis
-
-    def describe(self) -> EngineDescription:
-        """Nothing that was loaded."""
-        return EngineDescription("none", 1, "none", "", "cpu", "none", "none", 1, 32)
-
-
-def write_bundle(models: Path) -> None:
-    """A manifest, which is all the server needs when the engine is given."""
-    file = BundleFile("model.fp32.onnx", "0" * 64, 20, "fp32", FileQuality("none", None, 1, 0, 0))
-    folder = models / "none" / "1"
-    folder.mkdir(parents=True)
-    Manifest(
-        name="none",
-        version=1,
-        architecture="none",
-        variant={},
-        parameters=0,
-        macs_480x640=0,
-        minimum_size=32,
-        head="bounded",
-        files={"fp32": file},
-        training=Training("none", (DataSource("none", "none", "none"),)),
-        quality=Quality("none", "cddfuse", {}),
-        checkpoint_sha256="0" * 64,
-        git_commit="0" * 40,
-    ).write(folder)
 
 
 def start_server() -> int:
@@ -74,7 +39,7 @@ def start_server() -> int:
     app: Any = importlib.import_module("crossfuse_server.app")
     settings: Any = importlib.import_module("crossfuse_server.settings")
     with tempfile.TemporaryDirectory() as models:
-        write_bundle(Path(models))
+        write_bundle(Path(models), "none")
         server = app.FusionServer(
             settings.ServerSettings(port=0, models=Path(models), default_model="none"),
             lambda _: [NoEngine()],

@@ -3,8 +3,8 @@
 Without --models every bundle on the search path is served. The default model is ready first, the
 others load after it. Every option is also a key of the --config file and an environment variable,
 --max-queue for example is max_queue = 256 and CROSSFUSE_SERVER_MAX_QUEUE=256; a flag wins over a
-variable, a variable over the file. SIGTERM finishes what is in flight and ends the server; a
-second one stops it at once.
+variable, a variable over the file. SIGHUP serves what is on the search path by then. SIGTERM
+finishes what is in flight and ends the server; a second one stops it at once.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ connection.py                        address, TLS, token, options of gRPC
 requests.py, answers.py, results.py  from plain values to messages, and back
 pictures.py                          the same for one picture
 frames.py                            numbers of a stream's frames, answers back to their frames
+*stream_messages.py                  what is sent on a stream, also again on a new connection
 retries.py                           when a failed call is tried again
 errors.py, statuses.py               the client's own errors, and which status becomes which
 transports.py, *_transport.py        what stands between client and server; can be replaced
@@ -23,6 +24,7 @@ from crossfuse.client.errors import (
     ConnectionLost,
     IncompatibleServer,
     InvalidRequest,
+    ModelFailed,
     ServerBusy,
     ServerFault,
     ServerNotReady,
@@ -54,6 +56,7 @@ __all__ = [
     "IncompatibleServer",
     "InvalidRequest",
     "LocalTransport",
+    "ModelFailed",
     "ModelInfo",
     "ServerBusy",
     "ServerFault",

@@ -81,6 +81,7 @@ def read_server_info(message: pb.GetServerInfoResponse) -> ServerInfo:
         models=tuple(map(read_model, message.models)),
         uptime_s=message.uptime_s,
         runtime=message.runtime,
+        warnings=tuple(message.warnings),
     )
 
 

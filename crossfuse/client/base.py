@@ -74,11 +74,14 @@ class BaseClient:
         max_in_flight: int | None,
         drop: str,
         frame_deadline: float | None,
+        reconnect: float,
     ) -> StreamLedger:
+        if not 0 <= reconnect < math.inf:
+            raise InvalidInput("reconnect", f"{reconnect} s", "0 or more seconds, such as 10")
         config = stream_config(
             options, max_in_flight=max_in_flight, drop=drop, frame_deadline=frame_deadline
         )
-        return StreamLedger(options, config, self._connection.target)
+        return StreamLedger(options, config, self._connection.target, resumes=reconnect > 0)
 
     def _attempts(self, timeout: float | None) -> Attempts:
         self._check(timeout)

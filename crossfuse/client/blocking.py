@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from time import sleep
 from types import TracebackType
 from typing import TypeVar
@@ -19,10 +18,10 @@ from crossfuse.client.frames import StreamItem, StreamLedger
 from crossfuse.client.grpc_transport import GrpcTransport
 from crossfuse.client.requests import Homography, fuse_request
 from crossfuse.client.results import FuseResult, ModelInfo, ServerInfo, StreamResult
-from crossfuse.client.retries import DEFAULT_RETRIES, Attempts
+from crossfuse.client.retries import DEFAULT_RETRIES, WITHOUT_END, Attempts
+from crossfuse.client.stream_messages import StreamMessages
 from crossfuse.client.transports import Transport
 from crossfuse.images import DEFAULT_MAPPING, DEFAULT_MAX_PIXELS, IrMapping, Pixels
-from crossfuse.v1 import fusion_pb2 as pb
 
 AnswerT = TypeVar("AnswerT")
 
@@ -127,6 +126,7 @@ class FusionClient(BaseClient):
         drop: str = "none",
         frame_deadline: float | None = None,
         timeout: float | None = None,
+        reconnect: float = 0.0,
     ) -> Generator[StreamResult, None, None]:
         """Fuse the pictures of a video: one result per pair, in order.
 
@@ -135,15 +135,18 @@ class FusionClient(BaseClient):
         the pairs before it. drop: "none" keeps every frame; "oldest" is for cameras: pairs are
         read as they come, and the server drops the oldest of those it has no room for.
         frame_deadline: seconds after its arrival at the server at which a frame is no longer
-        worth fusing. timeout: seconds for the whole stream, without limit if not given. A pair
-        that cannot be fused gives a result with an `error`; what ends the whole stream is raised.
-        Leaving the loop early ends the call. The other options are those of `fuse`; limits of
-        16-bit infrared are held over time instead of computed per frame.
+        worth fusing. timeout: seconds for the whole stream, without limit if not given.
+        reconnect: seconds to go on trying when the connection breaks or the server drains; the
+        frames without an answer are sent again under their numbers (under drop="oldest" the
+        newest ones; the others give results with `dropped`), and the limits of 16-bit infrared
+        start anew. A pair that cannot be fused gives a result with an `error`; what ends the
+        whole stream is raised. Leaving the loop early ends the call. The other options are those
+        of `fuse`; limits of 16-bit infrared are held over time instead of computed per frame.
         """
         self._check(timeout)
         options = self._options(model, homography, ir_mapping, ir_polarity, encoding)
-        ledger = self._ledger(options, max_in_flight, drop, frame_deadline)
-        return self._results(_Requests(ledger, iter(pairs)), ledger, timeout)
+        ledger = self._ledger(options, max_in_flight, drop, frame_deadline, reconnect)
+        return self._results(StreamMessages(ledger, iter(pairs)), ledger, timeout, reconnect)
 
     def server_info(self, *, timeout: float | None = None) -> ServerInfo:
         """What the server is: state, limits, version and models."""
@@ -184,58 +187,39 @@ class FusionClient(BaseClient):
             sleep(pause)
 
     def _results(
-        self, requests: _Requests, ledger: StreamLedger, timeout: float | None
+        self,
+        requests: StreamMessages,
+        ledger: StreamLedger,
+        timeout: float | None,
+        reconnect: float,
     ) -> Generator[StreamResult, None, None]:
         attempts = self._attempts(timeout)
         self._call(lambda left: ledger.check_ready(self._transport.list_models(left)), attempts)
-        left = None if timeout is None else attempts.remaining()
-        responses = self._transport.fuse_stream(iter(requests), left)
+        again: Attempts | None = None
         try:
-            for response in responses:
-                result = ledger.receive(response)
-                requests.make_room()
-                yield result
+            while True:
+                left = None if timeout is None else attempts.remaining()
+                responses = self._transport.fuse_stream(iter(requests), left)
+                try:
+                    for response in responses:
+                        again = None  # the time to reconnect counts from the last answer
+                        result = ledger.receive(response)
+                        requests.make_room()
+                        yield result
+                    break
+                except ClientError as error:
+                    if not reconnect:
+                        raise
+                    again = again or Attempts(WITHOUT_END, reconnect)
+                    pause = again.pause_after(error)
+                finally:
+                    responses.close()
+                for lost in ledger.give_up_old():
+                    requests.make_room()
+                    yield lost
+                sleep(pause)
         finally:
             requests.end()
-            responses.close()
         if requests.failure is not None:
             raise requests.failure
         ledger.check_complete()
-
-
-class _Requests:
-    """The messages of a stream, made from the caller's pairs as there is room for them."""
-
-    def __init__(self, ledger: StreamLedger, pairs: Iterator[StreamItem]) -> None:
-        self.failure: BaseException | None = None
-        """What reading the pairs raised; gRPC would only log it."""
-        self._ledger = ledger
-        self._pairs = pairs
-        self._room = threading.Semaphore(ledger.most_ahead)
-        self._ended = False
-
-    def __iter__(self) -> Iterator[pb.FuseStreamRequest]:
-        yield self._ledger.config
-        while (message := self._next()) is not None:
-            yield message
-
-    def make_room(self) -> None:
-        """The caller gets a result: one more pair may be read."""
-        self._room.release()
-
-    def end(self) -> None:
-        """Read no more pairs."""
-        self._ended = True
-        self._room.release()
-
-    def _next(self) -> pb.FuseStreamRequest | None:
-        self._room.acquire()
-        if self._ended:
-            return None
-        try:
-            return self._ledger.send(next(self._pairs))
-        except StopIteration:
-            return None
-        except BaseException as error:
-            self.failure = error
-            return None

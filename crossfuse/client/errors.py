@@ -8,6 +8,7 @@ ClientError                  1   base of all; itself a CrossFuseError
 ├── ServerUnavailable        1   UNAVAILABLE                                          retryable
 │   ├── ServerUnreachable    1   no connection could be made
 │   ├── ServerNotReady       1   the server answered: it is loading, or draining
+│   ├── ModelFailed          1   the server answered: it could not load the model
 │   └── ConnectionLost       1   the connection broke before the answer was there
 ├── CallTimeout              1   DEADLINE_EXCEEDED: the time given ran out
 ├── CallCancelled            1   CANCELLED: the client was closed during the call
@@ -76,6 +77,10 @@ class ServerUnreachable(ServerUnavailable):
 
 class ServerNotReady(ServerUnavailable):
     """The server answered that it is loading, or draining."""
+
+
+class ModelFailed(ServerUnavailable):
+    """The server answered that it could not load the model; a new bundle may mend that."""
 
 
 class ConnectionLost(ServerUnavailable):

@@ -55,26 +55,38 @@ class Frame:
 StreamItem: TypeAlias = Frame | tuple[Pixels, Pixels]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _UnderWay:
-    """A frame that was sent and not yet answered."""
+    """A frame that was taken from the caller and not yet answered."""
 
+    sequence: int
     frame_id: int
+    capture_time_us: int
     vis_shape: tuple[int, ...]
     fault: InvalidInput | None
+    message: pb.FuseStreamRequest | None
+    """Until it was sent; where the stream goes on after a broken connection, until its answer."""
 
 
 class StreamLedger:
     """The frames of one stream, from the pairs of the caller to the results it gets."""
 
-    def __init__(self, options: CallOptions, config: pb.StreamConfig, address: str) -> None:
+    def __init__(
+        self,
+        options: CallOptions,
+        config: pb.StreamConfig,
+        address: str,
+        *,
+        resumes: bool = False,
+    ) -> None:
         self.config = pb.FuseStreamRequest(config=config)
-        self.most_ahead = (
-            MOST_UNREAD
-            if config.drop_policy == pb.DROP_POLICY_OLDEST
-            else config.max_in_flight or DEFAULT_IN_FLIGHT
-        )
+        in_flight = config.max_in_flight or DEFAULT_IN_FLIGHT
+        self._drops = config.drop_policy == pb.DROP_POLICY_OLDEST
+        self.most_ahead = MOST_UNREAD if self._drops else in_flight
         """How many frames may be taken from the caller beyond those it has the results of."""
+        self._resumes = resumes
+        self._kept = in_flight if self._drops else MOST_UNREAD
+        self._taken = 0
         self._options = options
         self._address = address
         self._under_way: deque[_UnderWay] = deque()
@@ -92,8 +104,8 @@ class StreamLedger:
                     f"model: {read_reference(model.model)} is still loading"
                 )
 
-    def send(self, item: StreamItem) -> pb.FuseStreamRequest:
-        """The message for the next frame.
+    def take(self, item: StreamItem) -> None:
+        """Let the caller's next frame in; `next_message` gives its message.
 
         A pair that breaks a rule goes without pictures: the server answers it with an error in
         its place, and the order holds without further ado.
@@ -109,8 +121,40 @@ class StreamLedger:
             message.ClearField("ir")
             message.ClearField("vis")
         shape = () if fault else frame.vis.shape
-        self._under_way.append(_UnderWay(self._last_id, shape, fault))
-        return pb.FuseStreamRequest(frame=message)
+        request = pb.FuseStreamRequest(frame=message)
+        self._under_way.append(
+            _UnderWay(self._taken, self._last_id, frame.capture_time_us, shape, fault, request)
+        )
+        self._taken += 1
+        for old in tuple(self._under_way)[: -self._kept]:
+            old.message = None  # it would be given up when the connection breaks
+
+    def next_message(self, after: int) -> tuple[int, pb.FuseStreamRequest] | None:
+        """Sequence and message of the first frame after a sequence that waits to be sent."""
+        for frame in tuple(self._under_way):
+            message = frame.message
+            if frame.sequence > after and message is not None:
+                if not self._resumes:
+                    frame.message = None
+                return frame.sequence, message
+        return None
+
+    def give_up_old(self) -> list[StreamResult]:
+        """Called when the connection broke: the results of frames that are not sent again.
+
+        Those whose pictures were not kept: under drop="oldest" all but the newest ones.
+        """
+        given_up = []
+        while self._under_way and self._under_way[0].message is None:
+            lost = self._under_way.popleft()
+            given_up.append(
+                StreamResult(
+                    lost.frame_id,
+                    lost.capture_time_us,
+                    dropped="reconnect: the connection broke before it was answered",
+                )
+            )
+        return given_up
 
     def receive(self, response: pb.FuseStreamResponse) -> StreamResult:
         """The result of the frame that has been under way longest."""

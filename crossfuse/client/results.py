@@ -120,3 +120,5 @@ class ServerInfo:
     uptime_s: float
     runtime: str
     """What runs the models, like `onnxruntime 1.31.1`."""
+    warnings: tuple[str, ...] = ()
+    """What is wrong although it serves, such as a bundle that could not be loaded."""

@@ -9,6 +9,9 @@ from crossfuse.client.errors import CallTimeout, ClientError, ServerNotReady
 
 DEFAULT_RETRIES = 3
 
+# For what is tried for as long as the time given.
+WITHOUT_END = 2**31
+
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 1.0
 

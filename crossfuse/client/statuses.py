@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import grpc
-from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
@@ -18,6 +18,7 @@ from crossfuse.client.errors import (
     ConnectionLost,
     IncompatibleServer,
     InvalidRequest,
+    ModelFailed,
     ServerBusy,
     ServerFault,
     ServerNotReady,
@@ -44,6 +45,8 @@ NO_CONNECTION = (
     "empty address list",
 )
 TOO_LARGE = "message larger than max"
+# The reason in the details of an UNAVAILABLE that waiting alone will not mend.
+MODEL_FAILED = "MODEL_FAILED"
 INCIDENT = re.compile(r"\bincident ([0-9a-f]+)")
 
 
@@ -57,6 +60,7 @@ def error_of_call(error: grpc.RpcError, address: str) -> ClientError:
         address,
         retry_after=None if details is None else _retry_after(details),
         from_service=details is not None,
+        reason="" if details is None else _reason(details),
     )
 
 
@@ -73,6 +77,7 @@ def error_of_status(
     *,
     retry_after: float | None = None,
     from_service: bool = False,
+    reason: str = "",
 ) -> ClientError:
     """The error of a status; `from_service` where the service itself gave it, not gRPC."""
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and TOO_LARGE in message:
@@ -82,6 +87,8 @@ def error_of_status(
         )
     if code in VERBATIM:
         return VERBATIM[code](message, retry_after=retry_after)
+    if code is grpc.StatusCode.UNAVAILABLE and reason == MODEL_FAILED:
+        return ModelFailed(f"the server at {address} cannot use it: {message}")
     if code is grpc.StatusCode.UNAVAILABLE:
         return _unavailable(message, address, retry_after, from_service)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -131,3 +138,8 @@ def _retry_after(status: Status) -> float | None:
         if detail.Unpack(info):
             return float(info.retry_delay.ToNanoseconds() / 1e9)
     return None
+
+
+def _reason(status: Status) -> str:
+    info = ErrorInfo()
+    return next((str(info.reason) for detail in status.details if detail.Unpack(info)), "")

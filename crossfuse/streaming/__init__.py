@@ -5,6 +5,7 @@ rules.py          how many frames a stream holds, which it drops, how long one m
 window.py         the frames between arrival and answer; decides, but never waits
 blocking.py       the window with waits, for threads
 pairing.py        two cameras into one stream of pairs
+brightness.py     steady brightness for models that stretch every frame to its own range
 """
 
 from __future__ import annotations

@@ -27,6 +27,11 @@ class BlockingWindow(Generic[PayloadT, ResultT]):
         with self._changed:
             return copy.deepcopy(self._window.counters)
 
+    @property
+    def closed(self) -> bool:
+        """Whether no more frames are taken."""
+        return self._window.closed
+
     def push(self, frame_id: int, payload: PayloadT, captured_at: float | None = None) -> bool:
         """Let a frame in, waiting for room; False when the stream takes no more frames."""
         with self._changed:

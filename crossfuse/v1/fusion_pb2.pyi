@@ -35,6 +35,13 @@ class OutputColor(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTPUT_COLOR_GRAY: _ClassVar[OutputColor]
     OUTPUT_COLOR_COLOR: _ClassVar[OutputColor]
 
+class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PRIORITY_UNSPECIFIED: _ClassVar[Priority]
+    PRIORITY_LOW: _ClassVar[Priority]
+    PRIORITY_NORMAL: _ClassVar[Priority]
+    PRIORITY_HIGH: _ClassVar[Priority]
+
 class DropPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DROP_POLICY_UNSPECIFIED: _ClassVar[DropPolicy]
@@ -70,6 +77,10 @@ OUTPUT_COLOR_UNSPECIFIED: OutputColor
 OUTPUT_COLOR_AUTO: OutputColor
 OUTPUT_COLOR_GRAY: OutputColor
 OUTPUT_COLOR_COLOR: OutputColor
+PRIORITY_UNSPECIFIED: Priority
+PRIORITY_LOW: Priority
+PRIORITY_NORMAL: Priority
+PRIORITY_HIGH: Priority
 DROP_POLICY_UNSPECIFIED: DropPolicy
 DROP_POLICY_NONE: DropPolicy
 DROP_POLICY_OLDEST: DropPolicy
@@ -138,18 +149,20 @@ class IrMapping(_message.Message):
     def __init__(self, linear: _Optional[_Union[IrMapping.Linear, _Mapping]] = ..., percentile: _Optional[_Union[IrMapping.Percentile, _Mapping]] = ..., none: _Optional[_Union[IrMapping.Refuse, _Mapping]] = ..., black_hot: bool = ...) -> None: ...
 
 class FuseOptions(_message.Message):
-    __slots__ = ("output_encoding", "quality", "output_color", "ir_mapping", "homography")
+    __slots__ = ("output_encoding", "quality", "output_color", "ir_mapping", "homography", "priority")
     OUTPUT_ENCODING_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_COLOR_FIELD_NUMBER: _ClassVar[int]
     IR_MAPPING_FIELD_NUMBER: _ClassVar[int]
     HOMOGRAPHY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     output_encoding: Encoding
     quality: int
     output_color: OutputColor
     ir_mapping: IrMapping
     homography: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, output_encoding: _Optional[_Union[Encoding, str]] = ..., quality: _Optional[int] = ..., output_color: _Optional[_Union[OutputColor, str]] = ..., ir_mapping: _Optional[_Union[IrMapping, _Mapping]] = ..., homography: _Optional[_Iterable[float]] = ...) -> None: ...
+    priority: Priority
+    def __init__(self, output_encoding: _Optional[_Union[Encoding, str]] = ..., quality: _Optional[int] = ..., output_color: _Optional[_Union[OutputColor, str]] = ..., ir_mapping: _Optional[_Union[IrMapping, _Mapping]] = ..., homography: _Optional[_Iterable[float]] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class FuseRequest(_message.Message):
     __slots__ = ("request_id", "model", "ir", "vis", "options")
@@ -272,19 +285,21 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerLimits(_message.Message):
-    __slots__ = ("max_pixels", "max_message_bytes", "max_queue", "max_in_flight")
+    __slots__ = ("max_pixels", "max_message_bytes", "max_queue", "max_in_flight", "max_queue_bytes")
     MAX_PIXELS_FIELD_NUMBER: _ClassVar[int]
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_QUEUE_FIELD_NUMBER: _ClassVar[int]
     MAX_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUEUE_BYTES_FIELD_NUMBER: _ClassVar[int]
     max_pixels: int
     max_message_bytes: int
     max_queue: int
     max_in_flight: int
-    def __init__(self, max_pixels: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., max_queue: _Optional[int] = ..., max_in_flight: _Optional[int] = ...) -> None: ...
+    max_queue_bytes: int
+    def __init__(self, max_pixels: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., max_queue: _Optional[int] = ..., max_in_flight: _Optional[int] = ..., max_queue_bytes: _Optional[int] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("model", "state", "message", "is_default", "architecture", "precision", "sha256", "devices", "provider", "minimum_size", "quality")
+    __slots__ = ("model", "state", "message", "is_default", "architecture", "precision", "sha256", "devices", "provider", "minimum_size", "quality", "max_batch")
     class QualityEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -303,6 +318,7 @@ class ModelInfo(_message.Message):
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     MINIMUM_SIZE_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
+    MAX_BATCH_FIELD_NUMBER: _ClassVar[int]
     model: ModelRef
     state: ServingState
     message: str
@@ -314,23 +330,26 @@ class ModelInfo(_message.Message):
     provider: str
     minimum_size: int
     quality: _containers.ScalarMap[str, float]
-    def __init__(self, model: _Optional[_Union[ModelRef, _Mapping]] = ..., state: _Optional[_Union[ServingState, str]] = ..., message: _Optional[str] = ..., is_default: bool = ..., architecture: _Optional[str] = ..., precision: _Optional[str] = ..., sha256: _Optional[str] = ..., devices: _Optional[_Iterable[str]] = ..., provider: _Optional[str] = ..., minimum_size: _Optional[int] = ..., quality: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    max_batch: int
+    def __init__(self, model: _Optional[_Union[ModelRef, _Mapping]] = ..., state: _Optional[_Union[ServingState, str]] = ..., message: _Optional[str] = ..., is_default: bool = ..., architecture: _Optional[str] = ..., precision: _Optional[str] = ..., sha256: _Optional[str] = ..., devices: _Optional[_Iterable[str]] = ..., provider: _Optional[str] = ..., minimum_size: _Optional[int] = ..., quality: _Optional[_Mapping[str, float]] = ..., max_batch: _Optional[int] = ...) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "state", "limits", "models", "uptime_s", "runtime")
+    __slots__ = ("version", "state", "limits", "models", "uptime_s", "runtime", "warnings")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     UPTIME_S_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     version: str
     state: ServingState
     limits: ServerLimits
     models: _containers.RepeatedCompositeFieldContainer[ModelInfo]
     uptime_s: float
     runtime: str
-    def __init__(self, version: _Optional[str] = ..., state: _Optional[_Union[ServingState, str]] = ..., limits: _Optional[_Union[ServerLimits, _Mapping]] = ..., models: _Optional[_Iterable[_Union[ModelInfo, _Mapping]]] = ..., uptime_s: _Optional[float] = ..., runtime: _Optional[str] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., state: _Optional[_Union[ServingState, str]] = ..., limits: _Optional[_Union[ServerLimits, _Mapping]] = ..., models: _Optional[_Iterable[_Union[ModelInfo, _Mapping]]] = ..., uptime_s: _Optional[float] = ..., runtime: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()
@@ -341,3 +360,39 @@ class ListModelsResponse(_message.Message):
     MODELS_FIELD_NUMBER: _ClassVar[int]
     models: _containers.RepeatedCompositeFieldContainer[ModelInfo]
     def __init__(self, models: _Optional[_Iterable[_Union[ModelInfo, _Mapping]]] = ...) -> None: ...
+
+class LoadModelRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: ModelRef
+    def __init__(self, model: _Optional[_Union[ModelRef, _Mapping]] = ...) -> None: ...
+
+class LoadModelResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: ModelInfo
+    def __init__(self, model: _Optional[_Union[ModelInfo, _Mapping]] = ...) -> None: ...
+
+class UnloadModelRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: ModelRef
+    def __init__(self, model: _Optional[_Union[ModelRef, _Mapping]] = ...) -> None: ...
+
+class UnloadModelResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ReloadModelsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ReloadModelsResponse(_message.Message):
+    __slots__ = ("loaded", "unloaded", "failures")
+    LOADED_FIELD_NUMBER: _ClassVar[int]
+    UNLOADED_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    loaded: _containers.RepeatedCompositeFieldContainer[ModelRef]
+    unloaded: _containers.RepeatedCompositeFieldContainer[ModelRef]
+    failures: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, loaded: _Optional[_Iterable[_Union[ModelRef, _Mapping]]] = ..., unloaded: _Optional[_Iterable[_Union[ModelRef, _Mapping]]] = ..., failures: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -233,3 +233,175 @@ class FusionService(object):
             timeout,
             metadata,
             _registered_method=True)
+
+
+class AdminServiceStub(object):
+    """Changes which models a running server serves, without failing a call. There only when the server
+    has an admin_token_file; every call must present one of its tokens. A bundle that cannot be loaded
+    is FAILED_PRECONDITION, and what served before serves on.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.LoadModel = channel.unary_unary(
+                '/crossfuse.v1.AdminService/LoadModel',
+                request_serializer=crossfuse_dot_v1_dot_fusion__pb2.LoadModelRequest.SerializeToString,
+                response_deserializer=crossfuse_dot_v1_dot_fusion__pb2.LoadModelResponse.FromString,
+                _registered_method=True)
+        self.UnloadModel = channel.unary_unary(
+                '/crossfuse.v1.AdminService/UnloadModel',
+                request_serializer=crossfuse_dot_v1_dot_fusion__pb2.UnloadModelRequest.SerializeToString,
+                response_deserializer=crossfuse_dot_v1_dot_fusion__pb2.UnloadModelResponse.FromString,
+                _registered_method=True)
+        self.ReloadModels = channel.unary_unary(
+                '/crossfuse.v1.AdminService/ReloadModels',
+                request_serializer=crossfuse_dot_v1_dot_fusion__pb2.ReloadModelsRequest.SerializeToString,
+                response_deserializer=crossfuse_dot_v1_dot_fusion__pb2.ReloadModelsResponse.FromString,
+                _registered_method=True)
+
+
+class AdminServiceServicer(object):
+    """Changes which models a running server serves, without failing a call. There only when the server
+    has an admin_token_file; every call must present one of its tokens. A bundle that cannot be loaded
+    is FAILED_PRECONDITION, and what served before serves on.
+    """
+
+    def LoadModel(self, request, context):
+        """Loads a bundle from disk, warms it up and puts it in the place of the one of its name and
+        version, if there is one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnloadModel(self, request, context):
+        """Takes a model away; calls that have it are finished. The last default model stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReloadModels(self, request, context):
+        """Makes the served models those on the search path: loads what is new or changed, unloads what is
+        gone. The same as the signal SIGHUP.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_AdminServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'LoadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadModel,
+                    request_deserializer=crossfuse_dot_v1_dot_fusion__pb2.LoadModelRequest.FromString,
+                    response_serializer=crossfuse_dot_v1_dot_fusion__pb2.LoadModelResponse.SerializeToString,
+            ),
+            'UnloadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnloadModel,
+                    request_deserializer=crossfuse_dot_v1_dot_fusion__pb2.UnloadModelRequest.FromString,
+                    response_serializer=crossfuse_dot_v1_dot_fusion__pb2.UnloadModelResponse.SerializeToString,
+            ),
+            'ReloadModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadModels,
+                    request_deserializer=crossfuse_dot_v1_dot_fusion__pb2.ReloadModelsRequest.FromString,
+                    response_serializer=crossfuse_dot_v1_dot_fusion__pb2.ReloadModelsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'crossfuse.v1.AdminService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('crossfuse.v1.AdminService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class AdminService(object):
+    """Changes which models a running server serves, without failing a call. There only when the server
+    has an admin_token_file; every call must present one of its tokens. A bundle that cannot be loaded
+    is FAILED_PRECONDITION, and what served before serves on.
+    """
+
+    @staticmethod
+    def LoadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crossfuse.v1.AdminService/LoadModel',
+            crossfuse_dot_v1_dot_fusion__pb2.LoadModelRequest.SerializeToString,
+            crossfuse_dot_v1_dot_fusion__pb2.LoadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnloadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crossfuse.v1.AdminService/UnloadModel',
+            crossfuse_dot_v1_dot_fusion__pb2.UnloadModelRequest.SerializeToString,
+            crossfuse_dot_v1_dot_fusion__pb2.UnloadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crossfuse.v1.AdminService/ReloadModels',
+            crossfuse_dot_v1_dot_fusion__pb2.ReloadModelsRequest.SerializeToString,
+            crossfuse_dot_v1_dot_fusion__pb2.ReloadModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

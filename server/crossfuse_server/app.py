@@ -3,36 +3,55 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import ssl
+import sys
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from crossfuse.bundles import Bundle
-from crossfuse.engines import Engine
 from crossfuse.errors import InvalidInput
 from crossfuse.v1 import fusion_pb2, fusion_pb2_grpc
-from crossfuse_server.interceptor import Calls, ErrorInterceptor
+from crossfuse_server import health
+from crossfuse_server.admin import AdminServicer
+from crossfuse_server.admission import Admission
+from crossfuse_server.calls import Calls
+from crossfuse_server.engines import DeviceEngines, GivenEngines, OpenEngines
+from crossfuse_server.host import ModelHost
+from crossfuse_server.interceptor import ErrorInterceptor
 from crossfuse_server.memory import give_back_when_idle, tune_allocator
-from crossfuse_server.models import ModelHost, State
+from crossfuse_server.models import State
+from crossfuse_server.pools import Pools
 from crossfuse_server.servicer import FusionServicer
 from crossfuse_server.settings import ServerSettings
+from crossfuse_server.shares import by_address, by_token
 from crossfuse_server.tokens import TokenInterceptor, read_tokens
+from crossfuse_server.watch import watch_folders
 
 log = logging.getLogger(__name__)
 
 SERVICE = fusion_pb2.DESCRIPTOR.services_by_name["FusionService"].full_name
-HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+ADMIN_SERVICE = fusion_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 
-# For health checks, server information and calls that are about to be refused.
-SPARE_THREADS = 32
+# How long a thread may keep the interpreter while another waits for it. Python's own 5 ms, taken by
+# threads that refuse calls, would be half of an engine's time.
+SWITCH_SECONDS = 0.0005
+
+# Where gRPC itself begins to refuse, in its own words and whatever the method. Our own limits are
+# far below; this is for calls that arrive faster than they can be refused.
+MOST_RPCS = 16_384
+
+# A message somewhat over the limit is taken in, so that it can be answered with INVALID_ARGUMENT.
+TRANSPORT_MARGIN = 2
+LARGEST_MESSAGE = 2**31 - 1
+
+# What a second signal leaves to the threads that shut down before the process ends without them.
+HARD_EXIT_SECONDS = 3.0
 
 # The longest a signal may have to wait for the main thread.
 SIGNAL_DELAY = 0.2
@@ -49,39 +68,46 @@ class FusionServer:
     (benchmarks/results/grpc-stacks-*.md).
     """
 
-    def __init__(
-        self,
-        settings: ServerSettings,
-        open_engines: Callable[[Bundle], Sequence[Engine]] | None = None,
-    ) -> None:
+    def __init__(self, settings: ServerSettings, open_engines: OpenEngines | None = None) -> None:
         tune_allocator()
+        sys.setswitchinterval(SWITCH_SECONDS)
         self.settings = settings
         self.calls = Calls()
         self.port = 0
         self._draining = threading.Event()
         self._ended = threading.Event()
-        self._host = ModelHost(settings, open_engines)
-        self._servicer = FusionServicer(settings, self._host, lambda: self.state)
-        self._health = health.HealthServicer()
+        identify = by_address if settings.token_file is None else by_token
+        self.admission = Admission(settings, identify)
+        source = GivenEngines(open_engines) if open_engines else DeviceEngines(settings)
+        self._health = health.HealthServicer(self._statuses)
+        self.host = ModelHost(settings, source, self._health.changed)
+        self.servicer = FusionServicer(settings, self.host, self.admission, lambda: self.state)
+        self.pools = Pools(settings)
         self._server = self._build()
 
     @property
     def state(self) -> State:
         """What the server is doing; it serves as soon as its default model is ready."""
-        return State.DRAINING if self._draining.is_set() else self._host.default.state
+        return State.DRAINING if self._draining.is_set() else self.host.default.state
 
     def start(self) -> None:
         """Open the port, then load the models; calls are answered from the first moment on."""
         self.port = self._open_port()
-        self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         self._server.start()
-        self._host.load(self._default_is_settled)
+        self.host.load(self._default_is_settled)
         threading.Thread(
             target=give_back_when_idle,
             args=(self.calls.total_when_idle, self._ended),
             name="give-back-memory",
             daemon=True,
         ).start()
+        if self.settings.watch_seconds:
+            threading.Thread(
+                target=watch_folders,
+                args=(self.settings, self.host.reload, self._ended),
+                name="watch-folders",
+                daemon=True,
+            ).start()
 
     def wait(self) -> None:
         """Return when the server has ended; raises what kept the default model from loading."""
@@ -89,51 +115,62 @@ class FusionServer:
         # another thread received does not wake it up.
         while not self._ended.wait(SIGNAL_DELAY):
             pass
-        if self._host.default.state is State.FAILED:
-            raise self._host.default.error or AssertionError("a failed model has an error")
+        if self.host.default.state is State.FAILED:
+            raise self.host.default.error or AssertionError("a failed model has an error")
 
     def drain(self) -> None:
         """Refuse new work, finish what is in flight within the time allowed, and stop."""
         if self._draining.is_set():
             return
         self._draining.set()
-        self._health.enter_graceful_shutdown()
-        self._servicer.drain()
+        self._health.changed()
+        self.servicer.drain()
         if not self.calls.wait_until_idle(self.settings.drain_seconds):
             log.warning("calls were cut off after %s s", self.settings.drain_seconds)
         self.stop()
 
     def stop(self) -> None:
-        """Stop at once."""
+        """Stop at once; an engine that hangs is left behind."""
         self._draining.set()
-        self._server.stop(GOODBYE_SECONDS).wait()
-        self._host.close()
+        self._health.end()
+        stopped = self._server.stop(GOODBYE_SECONDS)
+        self.host.close()
+        stopped.wait()
         self._ended.set()
 
     def handle_signals(self) -> None:
-        """SIGTERM and SIGINT drain; a second one stops at once."""
+        """SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reloads the models."""
 
-        def on_signal(_: int, __: FrameType | None) -> None:
-            # Neither may run in the signal handler itself: both wait for other threads.
-            end = self.stop if self._draining.is_set() else self.drain
+        # None of it may run in the signal handler itself: all wait for other threads.
+        def on_end(_: int, __: FrameType | None) -> None:
+            again = self._draining.is_set()
+            if again:
+                _exit_after(HARD_EXIT_SECONDS)
+            end = self.stop if again else self.drain
             threading.Thread(target=end, name="shutdown", daemon=True).start()
 
-        signal.signal(signal.SIGTERM, on_signal)
-        signal.signal(signal.SIGINT, on_signal)
+        def on_reload(_: int, __: FrameType | None) -> None:
+            threading.Thread(target=self.host.reload, name="reload", daemon=True).start()
+
+        signal.signal(signal.SIGTERM, on_end)
+        signal.signal(signal.SIGINT, on_end)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, on_reload)
 
     def _build(self) -> grpc.Server:
         settings = self.settings
-        most_calls = settings.max_queue + settings.max_streams + SPARE_THREADS
-        interceptors: list[grpc.ServerInterceptor[Any, Any]] = [ErrorInterceptor(self.calls)]
-        if settings.token_file is not None:
-            interceptors.insert(0, TokenInterceptor(read_tokens(settings.token_file)))
+        tokens, admin_tokens = map(read_tokens, (settings.token_file, settings.admin_token_file))
+        interceptors: list[grpc.ServerInterceptor[Any, Any]] = [
+            TokenInterceptor(tokens, admin_tokens),
+            ErrorInterceptor(self.calls, self.pools, self.admission, settings.max_message_bytes),
+        ]
+        most_bytes = min(TRANSPORT_MARGIN * settings.max_message_bytes, LARGEST_MESSAGE)
         server = grpc.server(
-            ThreadPoolExecutor(most_calls, thread_name_prefix="call"),
+            self.pools.control,
             interceptors=interceptors,
-            # A call beyond the threads would wait where no limit and no deadline reaches it.
-            maximum_concurrent_rpcs=most_calls,
+            maximum_concurrent_rpcs=MOST_RPCS,
             options=[
-                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_receive_message_length", most_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -145,11 +182,14 @@ class FusionServer:
                 ("grpc.http2.max_pings_without_data", 0),
             ],
         )
-        fusion_pb2_grpc.add_FusionServiceServicer_to_server(self._servicer, server)
+        fusion_pb2_grpc.add_FusionServiceServicer_to_server(self.servicer, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        reflection.enable_server_reflection(
-            (SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME), server
-        )
+        services = [SERVICE, health.SERVICE, reflection.SERVICE_NAME]
+        if admin_tokens is not None:
+            admin = AdminServicer(self.host)
+            fusion_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
+            services.append(ADMIN_SERVICE)
+        reflection.enable_server_reflection(services, server)
         return server
 
     def _open_port(self) -> int:
@@ -180,12 +220,25 @@ class FusionServer:
         return grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())])
 
     def _default_is_settled(self) -> None:
-        if self._host.default.state is State.SERVING:
-            if not self._draining.is_set():
-                self._set_health(health_pb2.HealthCheckResponse.SERVING)
-        else:
+        if self.host.default.state is State.FAILED:
             self.stop()
 
-    def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for service in ("", SERVICE):
-            self._health.set(service, status)
+    def _statuses(self) -> dict[str, bool]:
+        """Whether the server, each model by name, and each by name and version serves."""
+        draining = self._draining.is_set()
+        default, *others = self.host.models
+        statuses: dict[str, bool] = {}
+        for model in (default, *others):
+            serves = model.state is State.SERVING and not draining
+            name = model.bundle.manifest.name
+            statuses[name] = statuses.get(name, False) or serves
+            statuses[model.bundle.reference] = serves
+        serves = default.state is State.SERVING and not draining
+        return {**statuses, "": serves, SERVICE: serves}
+
+
+def _exit_after(seconds: float) -> None:
+    """End the process even if something in it hangs where nothing can reach it."""
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()

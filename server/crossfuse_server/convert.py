@@ -1,37 +1,27 @@
-"""Between messages and arrays: protobuf stops here."""
+"""Between messages and arrays: protobuf stops here. What a call may ask for is in options.py."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 
-from crossfuse.alignment import IDENTITY, Matrix, parse_homography
 from crossfuse.engines import UInt8Array
-from crossfuse.errors import ImageError, InvalidInput
+from crossfuse.errors import ImageError
 from crossfuse.fuser import PreparedPair, finish, prepare_pair
 from crossfuse.images import (
-    DEFAULT_MAPPING,
-    DEFAULT_QUALITY,
     HeldMapping,
     IrMapping,
-    LinearMapping,
-    NoMapping,
-    PercentileMapping,
     Pixels,
     decode_infrared,
     decode_raw,
     decode_visible,
     encode,
 )
-from crossfuse.streaming import DropPolicy, StreamRules
 from crossfuse.v1 import fusion_pb2 as pb
-from crossfuse_server.queue import Inference
-
-EnumT = TypeVar("EnumT", bound=int)
+from crossfuse_server.jobs import Inference
+from crossfuse_server.options import CallOptions, known
 
 FILE_ENCODINGS: dict[int, str] = {
     pb.ENCODING_PNG: "png",
@@ -47,85 +37,6 @@ COLOR_SPACES = {
     1: (pb.COLOR_SPACE_UNSPECIFIED, pb.COLOR_SPACE_GRAY),
     3: (pb.COLOR_SPACE_UNSPECIFIED, pb.COLOR_SPACE_RGB, pb.COLOR_SPACE_BGR),
 }
-DROP_POLICIES: dict[int, DropPolicy] = {
-    pb.DROP_POLICY_UNSPECIFIED: DropPolicy.NONE,
-    pb.DROP_POLICY_NONE: DropPolicy.NONE,
-    pb.DROP_POLICY_OLDEST: DropPolicy.OLDEST,
-}
-DEFAULT_IN_FLIGHT = 3
-
-
-@dataclass(frozen=True, slots=True)
-class CallOptions:
-    """FuseOptions, checked."""
-
-    encoding: pb.Encoding
-    quality: int
-    color: pb.OutputColor
-    mapping: IrMapping
-    polarity: str
-    homography: Matrix | None
-
-
-def read_options(message: pb.FuseOptions) -> CallOptions:
-    """The options of a call or a stream."""
-    if message.quality > 100:
-        raise InvalidInput(
-            "options.quality", str(message.quality), "1 to 100, or 0 for the default"
-        )
-    return CallOptions(
-        encoding=_known("options.output_encoding", message.output_encoding, pb.Encoding),
-        quality=message.quality or DEFAULT_QUALITY,
-        color=_known("options.output_color", message.output_color, pb.OutputColor),
-        mapping=_read_mapping(message.ir_mapping),
-        polarity="black-hot" if message.ir_mapping.black_hot else "white-hot",
-        homography=_read_homography(message),
-    )
-
-
-def _read_homography(message: pb.FuseOptions) -> Matrix | None:
-    count = len(message.homography)
-    if count not in (0, 9):  # before a million of them become an array
-        raise InvalidInput("options.homography", f"{count} numbers", IDENTITY)
-    return parse_homography(message.homography, "options.homography") if count else None
-
-
-def _read_mapping(message: pb.IrMapping) -> IrMapping:
-    kind = message.WhichOneof("mapping")
-    try:
-        if kind == "linear":
-            return LinearMapping(message.linear.low, message.linear.high)
-        if kind == "percentile":
-            return PercentileMapping(message.percentile.low, message.percentile.high)
-    except InvalidInput as error:
-        raise InvalidInput("options.ir_mapping", error.received, error.valid) from None
-    return NoMapping() if kind == "none" else DEFAULT_MAPPING
-
-
-def read_rules(message: pb.StreamConfig, most_in_flight: int) -> StreamRules:
-    """The rules of a stream."""
-    in_flight = message.max_in_flight or min(DEFAULT_IN_FLIGHT, most_in_flight)
-    if in_flight > most_in_flight:
-        raise InvalidInput(
-            "config.max_in_flight",
-            str(in_flight),
-            f"at most {most_in_flight} on this server, or 0 for its default",
-        )
-    policy = _known("config.drop_policy", message.drop_policy, pb.DropPolicy)
-    deadline = message.frame_deadline_us / 1e6
-    return StreamRules(
-        max_in_flight=in_flight,
-        drop_policy=DROP_POLICIES[policy],
-        # No lock can wait for longer than TIMEOUT_MAX, which is centuries: for ever.
-        deadline=deadline if 0 < deadline < threading.TIMEOUT_MAX else None,
-    )
-
-
-def _known(field: str, value: EnumT, enum: Any) -> EnumT:
-    """An enum value that this server knows; proto3 lets any number through."""
-    if value not in enum.values():
-        raise InvalidInput(field, str(value), ", ".join(enum.keys()))
-    return value
 
 
 class Converter:
@@ -141,24 +52,22 @@ class Converter:
         *,
         gate: threading.Semaphore,
         max_pixels: int,
-        minimum_size: int,
         held: bool = False,
     ) -> None:
         self._options = options
         self._gate = gate
         self._max_pixels = max_pixels
-        self._minimum_size = minimum_size
         self._mapping: IrMapping | HeldMapping = options.mapping
         if held:
             self._mapping = HeldMapping(options.mapping, polarity=options.polarity)
 
-    def read_pair(self, ir: pb.Image, vis: pb.Image) -> PreparedPair:
-        """Two pictures as an engine takes them."""
+    def read_pair(self, ir: pb.Image, vis: pb.Image, minimum_size: int) -> PreparedPair:
+        """Two pictures as an engine takes them; the model says how small they may be."""
         with self._gate:
             return prepare_pair(
                 self._read_infrared(ir),
                 self._read_visible(vis),
-                minimum_size=self._minimum_size,
+                minimum_size=minimum_size,
                 max_pixels=self._max_pixels,
                 mapping=self._mapping,
                 polarity=self._options.polarity,
@@ -187,32 +96,34 @@ class Converter:
             message.data = encode(picture, name, quality=self._options.quality)
 
     def _read_infrared(self, message: pb.Image) -> Pixels:
-        if _is_raw(message, "ir"):
-            pixels = self._read_raw(message, "ir")
+        data = _data_of(message, "ir")
+        if message.encoding not in FILE_ENCODINGS:
+            pixels = self._read_raw(message, data, "ir")
             if pixels.ndim != 2:
                 raise ImageError("ir.channels", "3", "1")
             return pixels
-        pixels = decode_infrared(message.data, field="ir.data", max_pixels=self._max_pixels)
+        pixels = decode_infrared(data, field="ir.data", max_pixels=self._max_pixels)
         _check_declared(message, pixels, "ir")
         return pixels
 
     def _read_visible(self, message: pb.Image) -> UInt8Array:
-        if _is_raw(message, "vis"):
-            pixels = self._read_raw(message, "vis")
+        data = _data_of(message, "vis")
+        if message.encoding not in FILE_ENCODINGS:
+            pixels = self._read_raw(message, data, "vis")
             if pixels.dtype != np.uint8:
                 raise ImageError("vis.dtype", "DATA_TYPE_UINT16", "DATA_TYPE_UINT8")
             flip = pixels.ndim == 3 and message.color_space == pb.COLOR_SPACE_BGR
             return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if flip else pixels, np.uint8)
-        decoded = decode_visible(message.data, field="vis.data", max_pixels=self._max_pixels)
+        decoded = decode_visible(data, field="vis.data", max_pixels=self._max_pixels)
         _check_declared(message, decoded, "vis")
         return decoded
 
-    def _read_raw(self, message: pb.Image, field: str) -> Pixels:
-        dtype = DTYPES[_known(f"{field}.dtype", message.dtype, pb.DataType)]
+    def _read_raw(self, message: pb.Image, data: bytes, field: str) -> Pixels:
+        dtype = DTYPES[known(f"{field}.dtype", message.dtype, pb.DataType)]
         fitting = COLOR_SPACES.get(message.channels)
         if fitting is None:
             raise ImageError(f"{field}.channels", str(message.channels), "1 or 3")
-        space = _known(f"{field}.color_space", message.color_space, pb.ColorSpace)
+        space = known(f"{field}.color_space", message.color_space, pb.ColorSpace)
         if space not in fitting:
             names = " or ".join(map(pb.ColorSpace.Name, fitting[1:]))
             raise ImageError(
@@ -221,7 +132,7 @@ class Converter:
                 names,
             )
         return decode_raw(
-            message.data,
+            data,
             width=message.width,
             height=message.height,
             channels=message.channels,
@@ -231,11 +142,13 @@ class Converter:
         )
 
 
-def _is_raw(message: pb.Image, field: str) -> bool:
-    if not message.data:
+def _data_of(message: pb.Image, field: str) -> bytes:
+    """The bytes of a picture, asked for once: a message copies them out at every access."""
+    data = message.data
+    if not data:
         raise ImageError(f"{field}.data", "0 bytes", "the samples of a picture, or a whole file")
-    _known(f"{field}.encoding", message.encoding, pb.Encoding)
-    return message.encoding not in FILE_ENCODINGS
+    known(f"{field}.encoding", message.encoding, pb.Encoding)
+    return data
 
 
 def _check_declared(message: pb.Image, pixels: Pixels, field: str) -> None:

@@ -1,121 +1,46 @@
-"""The one place where errors become statuses, and calls are counted and logged."""
+"""Around every handler: where it runs, who may call it, and what becomes of its errors."""
 
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, TypeAlias
 
 import grpc
-from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from crossfuse.errors import CrossFuseError, InvalidInput, OutOfMemory, Overloaded
+from crossfuse.errors import InvalidInput
+from crossfuse_server.admission import Admission
+from crossfuse_server.calls import Calls
+from crossfuse_server.pools import FUSE, REFLECTION, Pools
+from crossfuse_server.statuses import name_of, to_status
 
 log = logging.getLogger(__name__)
 
-# Long enough for a batch that did not fit to be gone.
-RETRY_AFTER_OUT_OF_MEMORY = 0.5
-
-# A status travels in headers, twice, and peers take no more than 8 KB of them.
-LONGEST_MESSAGE = 1500
-
 LONGEST_REQUEST_ID = 128
 
+Context: TypeAlias = grpc.ServicerContext
+Decode: TypeAlias = Callable[[bytes], Any]
+Answer: TypeAlias = Callable[[Any, grpc.ServicerContext], Any]
 
-class Calls:
-    """How many calls of each method ended with which status, and how many are under way."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)
-        self._ended: Counter[tuple[str, str]] = Counter()
-        self._active = 0
-
-    def begin(self, context: grpc.ServicerContext) -> None:
-        """A call starts; it is under way until its answer has left."""
-        with self._lock:
-            self._active += 1
-        if not context.add_callback(self._leave):
-            self._leave()
-
-    def end(self, method: str, status: str) -> None:
-        """The outcome of a call is known."""
-        with self._lock:
-            self._ended[method, status] += 1
-
-    def _leave(self) -> None:
-        with self._lock:
-            self._active -= 1
-            self._idle.notify_all()
-
-    def wait_until_idle(self, timeout: float) -> bool:
-        """Whether all calls ended within the time."""
-        with self._lock:
-            return self._idle.wait_for(lambda: self._active == 0, timeout)
-
-    def total_when_idle(self) -> int | None:
-        """How many calls ended so far; None while any is under way."""
-        with self._lock:
-            return None if self._active else self._ended.total()
-
-    def ended(self) -> dict[tuple[str, str], int]:
-        """(method, status) -> number of calls."""
-        with self._lock:
-            return dict(self._ended)
-
-
-def to_status(error: Exception, where: str) -> Status:
-    """The status of an error; `where` tells the log in which call it happened.
-
-    Faults get an incident id instead of their text, which may hold paths and is of no use to a
-    caller; the text and the traceback go to the log under the same id.
-    """
-    if isinstance(error, CrossFuseError) and error.grpc_status != "INTERNAL":
-        code: grpc.StatusCode = grpc.StatusCode[error.grpc_status]
-        status = Status(code=code.value[0], message=_bounded(str(error)))
-        retry_after = None
-        if isinstance(error, Overloaded):
-            retry_after = error.retry_after
-        elif isinstance(error, OutOfMemory):
-            retry_after = RETRY_AFTER_OUT_OF_MEMORY
-        if retry_after is not None:
-            detail = AnyMessage()
-            info = RetryInfo()
-            info.retry_delay.FromNanoseconds(int(retry_after * 1e9))
-            detail.Pack(info)
-            status.details.append(detail)
-        return status
-    incident = secrets.token_hex(4)
-    log.error("incident %s in %s", incident, where, exc_info=error)
-    return Status(
-        code=grpc.StatusCode.INTERNAL.value[0],
-        message=f"a fault in the server, incident {incident}; its log says more",
-    )
-
-
-def _bounded(message: str) -> str:
-    kept = message.encode()[:LONGEST_MESSAGE].decode(errors="ignore")
-    return message if len(kept) == len(message) else f"{kept}..."
-
-
-def as_status(error: Exception) -> grpc.Status:
-    """The status of an error, in the form that ends a call."""
-    return rpc_status.to_status(to_status(error, "a call"))
+# How long one caller may ask for the schema.
+REFLECTION_SECONDS = 60.0
 
 
 class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs only
     """Wraps every handler: errors that leave it become statuses, and are counted and logged."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(
+        self, calls: Calls, pools: Pools, admission: Admission, max_message_bytes: int
+    ) -> None:
         self._calls = calls
+        self._pools = pools
+        self._admission = admission
+        self._max_message_bytes = max_message_bytes
 
     def intercept_service(
         self,
@@ -125,34 +50,100 @@ class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gen
         """Wrap the handler of one call."""
         handler = continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith("/crossfuse."):
-            return handler
+        if handler is None:
+            return None
+        if not method.startswith("/crossfuse."):
+            return self._foreign(handler, method)
         # Messages arrive as bytes: gRPC would decode them in the one thread that serves all
         # connections, and answer INTERNAL when they cannot be decoded.
         decode = partial(_decode, handler.request_deserializer)
-        if handler.unary_unary is not None:
-            answer = handler.unary_unary
-
-            def unary(data: bytes, context: grpc.ServicerContext) -> Any:
-                with _Call(self._calls, method, context) as call:
-                    request = decode(data)
-                    call.request_id = getattr(request, "request_id", "")[:LONGEST_REQUEST_ID]
-                    return answer(request, context)
-
+        if handler.unary_unary is None:
+            assert handler.stream_stream is not None, "unary and bidirectional methods only"
+            answers = partial(self._stream, method, decode, handler.stream_stream)
+        elif method == FUSE:
+            answers = partial(self._fuse, method, decode, handler.unary_unary)
+        else:
+            answer = partial(self._unary, method, decode, handler.unary_unary)
             return grpc.unary_unary_rpc_method_handler(
-                unary, response_serializer=handler.response_serializer
+                self._in_its_pool(answer, method), response_serializer=handler.response_serializer
             )
-
-        answers = handler.stream_stream
-        assert answers is not None, "the service has unary and bidirectional methods only"
-
-        def stream(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
-            with _Call(self._calls, method, context):
-                yield from answers(map(decode, messages), context)
-
         return grpc.stream_stream_rpc_method_handler(
-            stream, response_serializer=handler.response_serializer
+            self._in_its_pool(answers, method), response_serializer=handler.response_serializer
         )
+
+    def _unary(
+        self, method: str, decode: Decode, answer: Answer, data: bytes, context: Context
+    ) -> Any:
+        with _Call(self._calls, method, context):
+            return answer(decode(data), context)
+
+    def _fuse(
+        self,
+        method: str,
+        decode: Decode,
+        answer: Answer,
+        messages: Iterator[bytes],
+        context: Context,
+    ) -> Iterator[Any]:
+        """A unary call handled as a stream: so it can be refused before its message is read."""
+        with _Call(self._calls, method, context) as call, self._admission.call(context) as admitted:
+            data = next(messages, b"")
+            if len(data) > self._max_message_bytes:
+                raise InvalidInput(
+                    "message", f"{len(data)} bytes", f"at most {self._max_message_bytes}"
+                )
+            admitted.carry(len(data))
+            request = decode(data)
+            del data
+            call.request_id = request.request_id[:LONGEST_REQUEST_ID]
+            yield answer(request, context)
+
+    def _stream(
+        self,
+        method: str,
+        decode: Decode,
+        answers: Answer,
+        messages: Iterator[bytes],
+        context: Context,
+    ) -> Iterator[Any]:
+        with _Call(self._calls, method, context):
+            yield from answers(map(decode, messages), context)
+
+    def _foreign(
+        self, handler: grpc.RpcMethodHandler[Any, Any], method: str
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """Health and reflection, with their own statuses, in the threads they may use."""
+        for kind, make in (
+            ("unary_unary", grpc.unary_unary_rpc_method_handler),
+            ("unary_stream", grpc.unary_stream_rpc_method_handler),
+            ("stream_stream", grpc.stream_stream_rpc_method_handler),
+        ):
+            behavior = getattr(handler, kind)
+            if behavior is not None:
+                if method.startswith(REFLECTION):
+                    behavior = partial(_for_a_while, behavior)
+                return make(
+                    self._in_its_pool(partial(behavior), method),
+                    handler.request_deserializer,
+                    handler.response_serializer,
+                )
+        return handler
+
+    def _in_its_pool(self, behavior: partial[Any], method: str) -> Any:
+        """The way gRPC offers to choose the threads of a method."""
+        settable: Any = behavior
+        settable.experimental_thread_pool = self._pools.of(method)
+        return settable
+
+
+def _for_a_while(behavior: Answer, messages: Iterator[Any], context: Context) -> Iterator[Any]:
+    end = threading.Timer(REFLECTION_SECONDS, context.cancel)
+    end.daemon = True
+    end.start()
+    try:
+        yield from behavior(messages, context)
+    finally:
+        end.cancel()
 
 
 def _decode(deserialize: Callable[[bytes], Any] | None, data: bytes) -> Any:
@@ -190,8 +181,8 @@ class _Call:
         # As a literal: what a caller chose must not look like a line of this log.
         where = f"{self._method} {self.request_id!r}"
         status = to_status(error, where)
-        self._end(_name_of(status.code))
-        log.info("%s: %s: %s", where, _name_of(status.code), status.message)
+        self._end(name_of(status.code))
+        log.info("%s: %s: %s", where, name_of(status.code), status.message)
         self._abort(status)
 
     def _end(self, status: str) -> None:
@@ -203,7 +194,3 @@ class _Call:
     def _abort(self, status: Status) -> NoReturn:
         self._context.abort_with_status(rpc_status.to_status(status))
         raise AssertionError("abort_with_status raises")
-
-
-def _name_of(code: int) -> str:
-    return next(status.name for status in grpc.StatusCode if status.value[0] == code)

@@ -1,4 +1,4 @@
-"""The memory of the process: kept for the next picture while busy, given back when idle.
+"""The memory of the process: how much it is, kept while busy, given back when idle.
 
 A call allocates and frees several buffers of a megabyte. Left to itself, glibc returns such blocks
 to the system at every free and takes them again, page by page, at every call, and keeps a separate
@@ -8,9 +8,12 @@ heap for every few threads. Nothing happens here where the C library is another 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 # From malloc.h of glibc.
 M_TRIM_THRESHOLD = -1
@@ -25,6 +28,30 @@ SETTINGS = {
 }
 
 IDLE_SECONDS = 5.0
+
+# Of the memory of the machine, or of the container; above it the system begins to kill processes.
+USABLE_SHARE = 0.9
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+PROCESS_PAGES = Path("/proc/self/statm")
+
+
+def free_memory_share() -> int:
+    """Bytes this process may hold before it takes no more work; without limit where unknown."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return sys.maxsize
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):  # no container, or one without a limit: "max"
+        whole = min(whole, int(CONTAINER_LIMIT.read_text(encoding="ascii")))
+    return int(USABLE_SHARE * whole)
+
+
+def resident_bytes() -> int:
+    """What the process holds now; 0 where the system does not tell."""
+    try:
+        pages = int(PROCESS_PAGES.read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def tune_allocator() -> None:

@@ -1,164 +1,199 @@
-"""The bounded queue in front of a model, and the threads that run it, one per device."""
+"""The bounded queue in front of a model: admits jobs, and hands them to the workers in batches."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 
-from crossfuse.engines import Engine, UInt8Array
-from crossfuse.errors import CrossFuseError, DeadlineExceeded, EngineError, NotReady, Overloaded
+from crossfuse.errors import DeadlineExceeded, NotReady, Overloaded
+from crossfuse_server.batching import BatchRules, Pending
+from crossfuse_server.jobs import Inference, Job
+from crossfuse_server.pace import Pace
+from crossfuse_server.shares import Shares
 
 # A refused caller that came back at once would only be refused again.
 SHORTEST_RETRY = 0.01
 
-
-@dataclass(frozen=True, slots=True)
-class Inference:
-    """What came out of the model, and where the time went, in seconds."""
-
-    fused: UInt8Array
-    queue_time: float
-    infer_time: float
-    batch_size: int
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One pair that waits: ir [H,W] and vis [H,W,3], uint8; times of the monotonic clock."""
-
-    ir: UInt8Array
-    vis: UInt8Array
-    expires_at: float
-    bounded: bool
-    queued_at: float
-    future: Future[Inference] = field(default_factory=Future)
+# The measured time of what waits is a mean; a call is let in when it would be done even if it all
+# took this many times as long.
+DEADLINE_MARGIN = 1.5
 
 
 class ModelQueue:
-    """Runs pairs through the engines of one model: one thread per engine, one queue for all.
+    """Admits jobs and hands them out; a worker that is free takes the next ones.
 
-    A thread takes the next job when its engine is free, so several devices share the load by
-    themselves. A job whose deadline passed, or whose future was cancelled because its caller went
-    away, never reaches an engine; a cancelled one gives its place up at once.
+    `limit` calls of one client may wait, of all clients together less than twice as many (Shares).
+    A job whose deadline passed, or whose future was cancelled because its caller went away, is
+    never handed out; a cancelled one gives its place up at once.
     """
 
-    def __init__(self, name: str, engines: Sequence[Engine], limit: int) -> None:
+    def __init__(self, name: str, limit: int, rules: BatchRules | None = None) -> None:
         self.name = name
+        self.pace = Pace()
+        self.workers = 1
+        """How many take from the queue at present."""
         self._limit = limit
-        self._jobs: deque[_Job] = deque()
+        self._places = Shares(2 * limit)
+        self._pending = Pending(rules or BatchRules())
         self._changed = threading.Condition()
         self._closed = False
-        self._recent_infer_time = 0.05
-        self._threads = [
-            threading.Thread(
-                target=self._work, args=(engine,), name=f"infer-{name}-{i}", daemon=True
-            )
-            for i, engine in enumerate(engines)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._running = 0  # pixels of the jobs that were taken and are not done
+
+    @property
+    def rules(self) -> BatchRules:
+        """How jobs are put together."""
+        return self._pending.rules
+
+    @rules.setter
+    def rules(self, rules: BatchRules) -> None:
+        with self._changed:
+            self._pending.rules = rules
+            self._changed.notify_all()
 
     @property
     def waiting(self) -> int:
         """How many jobs wait."""
-        return len(self._jobs)
-
-    def check_room(self) -> None:
-        """Refuse a call that would not find a place, before work is spent on its pictures."""
         with self._changed:
-            calls = sum(job.bounded for job in self._jobs)
-            if calls < self._limit:
-                return
-            drained = len(self._jobs) * self._recent_infer_time / len(self._threads)
-        raise Overloaded(
+            return len(self._pending)
+
+    def check_room(self, client: str) -> None:
+        """Refuse a call that would not find a place, before work is spent on its pictures."""
+        if not self._places.has_room(client):
+            raise self._full()
+
+    def submit(self, job: Job) -> Future[Inference]:
+        """Queue one pair, or refuse it: no place, or no way to be done within its deadline."""
+        with self._changed:
+            if self._closed:
+                raise self._shut_down()
+            self._check_time(job)
+            if job.bounded and not self._places.take(job.client):
+                raise self._full()
+            self._pending.add(job)
+            self._changed.notify()
+        job.future.add_done_callback(self._forget_cancelled)
+        return job.future
+
+    def take(self, stopped: Callable[[], bool]) -> list[Job]:
+        """The next jobs to run, waiting for them; none when the queue or its taker has stopped.
+
+        Whoever takes them calls `done` with them.
+        """
+        while (batch := self._next_batch(stopped)) is not None:
+            ready = [job for job in batch if self._is_worth_running(job)]
+            if ready:
+                with self._changed:
+                    self._running += sum(job.pixels for job in ready)
+                return ready
+            del batch  # its pictures are not kept during the wait for the next
+        return []
+
+    def done(self, jobs: list[Job]) -> None:
+        """Jobs that were taken have been run."""
+        with self._changed:
+            self._running -= sum(job.pixels for job in jobs)
+
+    def wake(self) -> None:
+        """Let takers look whether they have been stopped."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def refuse_waiting(self, error: Exception) -> None:
+        """Fail every job that waits."""
+        with self._changed:
+            refused = list(self._pending)
+            for job in refused:
+                self._pending.remove(job)
+                self._free_place(job)
+        for job in refused:
+            if job.future.set_running_or_notify_cancel():
+                job.future.set_exception(error)
+
+    def close(self) -> None:
+        """Take nothing more, and refuse what waits."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self.refuse_waiting(self._shut_down())
+
+    def _next_batch(self, stopped: Callable[[], bool]) -> list[Job] | None:
+        with self._changed:
+            while not self._closed and not stopped():
+                now = time.monotonic()
+                batch = self._pending.next_batch(now)
+                if batch:
+                    for job in batch:
+                        self._free_place(job)
+                    return batch
+                wait = self._pending.next_time() - now
+                self._changed.wait(None if wait == math.inf else max(wait, 0.0))
+        return None
+
+    def _is_worth_running(self, job: Job) -> bool:
+        if not job.future.set_running_or_notify_cancel():
+            return False
+        now = time.monotonic()
+        if now < job.expires_at:
+            return True
+        job.future.set_exception(
+            DeadlineExceeded(
+                f"deadline: passed after {now - job.queued_at:.3f} s in the queue of {self.name}; "
+                "valid: a longer deadline, or fewer calls at once"
+            )
+        )
+        return False
+
+    def _check_time(self, job: Job) -> None:
+        """Refuse at once what cannot be done in time; a stream drops its late frames itself."""
+        left = job.expires_at - time.monotonic()
+        if not job.bounded or left == math.inf:
+            return
+        least = self.pace.least(job.pixels)
+        if not least:
+            return
+        if left < least:
+            raise DeadlineExceeded(
+                f"deadline: got {max(left, 0):.3f} s; valid: more than the {least:.3f} s that "
+                f"{self.name} takes for a pair of this size"
+            )
+        ahead = self._time_ahead()
+        if ahead and left < DEADLINE_MARGIN * (ahead + least):
+            raise Overloaded(
+                f"queue of {self.name}: got a deadline in {left:.3f} s, but what waits takes "
+                f"{ahead:.3f} s; valid: a longer deadline, or a retry after the time given",
+                retry_after=max(SHORTEST_RETRY, round(DEADLINE_MARGIN * ahead - left, 3)),
+            )
+
+    def _time_ahead(self) -> float:
+        """Seconds until what waits or is being run has been run."""
+        pixels = self._running + sum(job.pixels for job in self._pending)
+        return self.pace.expected(pixels) / max(self.workers, 1) if pixels else 0.0
+
+    def _full(self) -> Overloaded:
+        with self._changed:
+            drained = self._time_ahead()
+        return Overloaded(
             f"queue of {self.name}: got more calls than the {self._limit} that may wait; "
             "valid: fewer calls at once, or a retry after the time given",
             retry_after=max(SHORTEST_RETRY, round(drained, 3)),
         )
 
-    def submit(
-        self, ir: UInt8Array, vis: UInt8Array, *, expires_at: float, bounded: bool = True
-    ) -> Future[Inference]:
-        """Queue one pair.
-
-        `bounded` jobs are refused when the queue is full. The others are for streams, which are
-        held back by their window instead, and are never refused.
-        """
-        job = _Job(ir, vis, expires_at, bounded, time.monotonic())
-        with self._changed:
-            if self._closed:
-                raise self._shut_down()
-            if bounded:
-                self.check_room()
-            self._jobs.append(job)
-            self._changed.notify()
-        job.future.add_done_callback(self._forget_cancelled)
-        return job.future
-
-    def close(self) -> None:
-        """Take nothing more, refuse what waits, and end the threads."""
-        with self._changed:
-            self._closed = True
-            dropped = list(self._jobs)
-            self._jobs.clear()
-            self._changed.notify_all()
-        for job in dropped:
-            if job.future.set_running_or_notify_cancel():
-                job.future.set_exception(self._shut_down())
-        for thread in self._threads:
-            thread.join()
-
     def _shut_down(self) -> NotReady:
         return NotReady(f"model {self.name} is being shut down; valid: another server")
+
+    def _free_place(self, job: Job) -> None:
+        if job.bounded:
+            self._places.give_back(job.client)
 
     def _forget_cancelled(self, future: Future[Inference]) -> None:
         if not future.cancelled():
             return
         with self._changed:
-            for job in self._jobs:
+            for job in self._pending:
                 if job.future is future:
-                    self._jobs.remove(job)
+                    self._pending.remove(job)
+                    self._free_place(job)
                     break
-
-    def _work(self, engine: Engine) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._jobs or self._closed)
-                if not self._jobs:
-                    return
-                job = self._jobs.popleft()
-            if job.future.set_running_or_notify_cancel():
-                self._run(engine, job)
-            del job  # its pictures are not kept while this thread waits for the next
-
-    def _run(self, engine: Engine, job: _Job) -> None:
-        started = time.monotonic()
-        queue_time = started - job.queued_at
-        try:
-            if started >= job.expires_at:
-                raise DeadlineExceeded(
-                    f"deadline: passed after {queue_time:.3f} s in the queue of {self.name}; "
-                    "valid: a longer deadline, or fewer calls at once"
-                )
-            fused = engine.fuse(job.ir[None], job.vis[None])[0]
-        except CrossFuseError as error:
-            job.future.set_exception(error)
-        except Exception as error:
-            job.future.set_exception(_fault(error))
-        else:
-            infer_time = time.monotonic() - started
-            self._recent_infer_time += 0.2 * (infer_time - self._recent_infer_time)
-            job.future.set_result(Inference(fused, queue_time, infer_time, batch_size=1))
-        finally:
-            # An error holds this frame: with the job in it, the pictures would live in a cycle.
-            del job
-
-
-def _fault(error: Exception) -> EngineError:
-    fault = EngineError(f"the model could not be run: {error}")
-    fault.__cause__ = error
-    return fault

@@ -19,35 +19,31 @@ from crossfuse.engines.onnx import available_cpus
 from crossfuse.errors import DeadlineExceeded, InvalidInput, NotReady, Overloaded
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse.v1 import fusion_pb2_grpc
-from crossfuse_server.convert import (
-    Converter,
-    read_options,
-    read_rules,
-    write_model,
-    write_timings,
-)
+from crossfuse_server.admission import Admission, current_call
+from crossfuse_server.convert import Converter, write_model, write_timings
 from crossfuse_server.first_message import FirstMessage
+from crossfuse_server.host import ModelHost
+from crossfuse_server.information import STATES, write_info
 from crossfuse_server.interceptor import LONGEST_REQUEST_ID
-from crossfuse_server.models import ModelHost, ServedModel, State
-from crossfuse_server.queue import Inference
+from crossfuse_server.jobs import Inference, Job
+from crossfuse_server.models import ServedModel, State
+from crossfuse_server.options import CallOptions, read_options, read_rules
 from crossfuse_server.settings import ServerSettings
 from crossfuse_server.streams import FrameStream
-
-STATES = {
-    State.LOADING: pb.SERVING_STATE_LOADING,
-    State.SERVING: pb.SERVING_STATE_SERVING,
-    State.DRAINING: pb.SERVING_STATE_DRAINING,
-    State.FAILED: pb.SERVING_STATE_FAILED,
-}
 
 
 class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
     """Answers the calls of crossfuse.v1.FusionService."""
 
     def __init__(
-        self, settings: ServerSettings, host: ModelHost, state: Callable[[], State]
+        self,
+        settings: ServerSettings,
+        host: ModelHost,
+        admission: Admission,
+        state: Callable[[], State],
     ) -> None:
         self._settings = settings
+        self._admission = admission
         self._host = host
         self._state = state
         self._started = time.monotonic()
@@ -64,14 +60,30 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
                 f"{len(request.request_id)} characters",
                 f"at most {LONGEST_REQUEST_ID}",
             )
-        model = self._model(request.model)
-        converter = self._converter(request.options, model)
-        model.queue.check_room()
-        pair = converter.read_pair(request.ir, request.vis)
-        decoded = time.monotonic()
-        remaining = _remaining(context)
-        expires_at = math.inf if remaining is None else decoded + remaining
-        inference = _wait(model.queue.submit(pair.ir, pair.vis, expires_at=expires_at), context)
+        admitted = current_call()
+        options = read_options(request.options)
+        with self._held(request.model) as model:
+            converter = self._converter(options)
+            queue = model.queue
+            queue.check_room(admitted.client)
+            pair = converter.read_pair(request.ir, request.vis, model.bundle.manifest.minimum_size)
+            admitted.carry(pair.ir.nbytes + pair.vis.nbytes)
+            decoded = time.monotonic()
+            remaining = _remaining(context)
+            # Not kept in a name: an error that comes out of it holds this frame, and would with
+            # it hold the pictures in a cycle.
+            inference = _wait(
+                queue.submit(
+                    Job(
+                        pair.ir,
+                        pair.vis,
+                        client=admitted.client,
+                        expires_at=math.inf if remaining is None else decoded + remaining,
+                        priority=options.priority,
+                    )
+                ),
+                context,
+            )
         fused = time.monotonic()
         response = pb.FuseResponse(request_id=request.request_id)
         converter.write_image(response.fused, inference.fused, grey=pair.grey)
@@ -92,7 +104,7 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         """Fuse the frames of a stream, in order."""
         first = FirstMessage(request_iterator)
         with self._counted(first):
-            stream = self._open_stream(first.wait())
+            stream = self._open_stream(first.wait(), context)
         with self._counted(stream):
             yield from stream.run(request_iterator, context)
 
@@ -109,10 +121,12 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
                 max_message_bytes=settings.max_message_bytes,
                 max_queue=settings.max_queue,
                 max_in_flight=settings.max_in_flight,
+                max_queue_bytes=settings.queue_bytes,
             ),
             models=self._infos(),
             uptime_s=time.monotonic() - self._started,
             runtime=f"onnxruntime {onnxruntime.__version__}",
+            warnings=self._host.warnings,
         )
 
     def ListModels(
@@ -128,21 +142,27 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         for stream in streams:
             stream.drain()
 
-    def _open_stream(self, first: pb.FuseStreamRequest | None) -> FrameStream:
+    def _open_stream(
+        self, first: pb.FuseStreamRequest | None, context: grpc.ServicerContext
+    ) -> FrameStream:
         if first is None or first.WhichOneof("message") != "config":
             came = None if first is None else first.WhichOneof("message")
             raise InvalidInput(
                 "message", came or "nothing", "a StreamConfig as the first message of a stream"
             )
         config = first.config
-        model = self._model(config.model)
-        reference = pb.ModelRef()
-        write_model(reference, model.bundle.manifest.name, model.bundle.manifest.version)
+        self._check_not_draining()
+        model = self._host.get(config.model.name, config.model.version)
+        _ = model.queue  # a stream of a model that is not ready is refused
+        options = read_options(config.options)
         return FrameStream(
-            reference,
-            self._converter(config.options, model, held=True),
-            model.queue,
+            self._host,
+            config.model,
+            self._converter(options, held=True),
             read_rules(config, self._settings.max_in_flight),
+            self._admission,
+            client=self._admission.identify(context),
+            priority=options.priority,
         )
 
     @contextmanager
@@ -167,23 +187,27 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         if self._state() is State.DRAINING:
             raise NotReady("the server is draining; valid: another server")
 
-    def _model(self, reference: pb.ModelRef) -> ServedModel:
+    @contextmanager
+    def _held(self, reference: pb.ModelRef) -> Iterator[ServedModel]:
+        """The model a call means; it stays while the call has it."""
         self._check_not_draining()
-        return self._host.get(reference.name, reference.version)
+        model = self._host.hold(reference.name, reference.version)
+        try:
+            yield model
+        finally:
+            model.release()
 
-    def _converter(
-        self, options: pb.FuseOptions, model: ServedModel, *, held: bool = False
-    ) -> Converter:
+    def _converter(self, options: CallOptions, *, held: bool = False) -> Converter:
         return Converter(
-            read_options(options),
+            options,
             gate=self._gate,
             max_pixels=self._settings.max_pixels,
-            minimum_size=model.bundle.manifest.minimum_size,
             held=held,
         )
 
     def _infos(self) -> list[pb.ModelInfo]:
-        return [_info(model, model is self._host.default) for model in self._host.models]
+        default, *others = self._host.models
+        return [write_info(default, True), *(write_info(model, False) for model in others)]
 
 
 def _remaining(context: grpc.ServicerContext) -> float | None:
@@ -210,22 +234,3 @@ def _wait(future: Future[Inference], context: grpc.ServicerContext) -> Inference
 
 def _give_up(future: Future[Inference]) -> None:
     future.cancel()
-
-
-def _info(model: ServedModel, is_default: bool) -> pb.ModelInfo:
-    manifest = model.bundle.manifest
-    info = pb.ModelInfo(
-        state=STATES[model.state],
-        message=model.message,
-        is_default=is_default,
-        architecture=manifest.architecture,
-        minimum_size=manifest.minimum_size,
-        devices=[description.device for description in model.descriptions],
-        quality=dict(manifest.quality.metrics),
-    )
-    write_model(info.model, manifest.name, manifest.version)
-    for description in model.descriptions[:1]:
-        info.precision = description.precision
-        info.sha256 = description.sha256
-        info.provider = description.provider
-    return info

@@ -19,6 +19,9 @@ ENVIRONMENT_PREFIX = "CROSSFUSE_SERVER_"
 # 16384x16384; the message with two such pictures stays under the 2 GiB that gRPC can take.
 LARGEST_MAX_PIXELS = 2**28
 
+# A client alone may hold half of the bytes: one message of the largest size and its pictures.
+LEAST_PAIRS_HELD = 4
+
 
 def _setting(default: Any, help_text: str, **metadata: Any) -> Any:
     return field(default=default, metadata={"help": help_text, **metadata})
@@ -36,6 +39,9 @@ class ServerSettings:
     token_file: Path | None = _setting(
         None, "file with one bearer token per line; callers must present one of them"
     )
+    admin_token_file: Path | None = _setting(
+        None, "file with tokens of those who may load and unload models; none: nobody may"
+    )
 
     # What it serves
     models: Path | None = _setting(None, "a folder of bundles to add to the search path")
@@ -44,12 +50,45 @@ class ServerSettings:
     precision: str = _setting("auto", "precision of the models", choices=("auto", *PRECISIONS))
     threads: int = _setting(0, "processors one inference uses; 0 takes all", least=0)
     warm_up: str = _setting("480x640", "HxW each model is run at before it counts as ready")
+    watch_seconds: float = _setting(
+        0.0, "look for changed bundles this often; 0: only when told to", least=0, most=86_400
+    )
+    stall_seconds: float = _setting(
+        60.0,
+        "how much longer than usual an engine may take before it is opened anew",
+        least=0.05,
+        most=86_400,
+    )
+
+    # How it batches
+    batching: str = _setting(
+        "auto",
+        "run pairs of one size together; auto: never on a CPU, else where it pays at warm-up",
+        choices=("auto", "on", "off"),
+    )
+    max_batch: int = _setting(8, "most pairs that run together", least=1, most=64)
+    batch_delay_ms: float = _setting(
+        0.0, "how long a pair waits for others beyond the wait for a free engine", least=0, most=1e4
+    )
+    preferred_batches: str = _setting(
+        "", "sizes at which nobody waits any longer, like 4,8; the largest is max_batch anyway"
+    )
 
     # What it takes
     max_pixels: int = _setting(
         DEFAULT_MAX_PIXELS, "most pixels of one picture", least=1024, most=LARGEST_MAX_PIXELS
     )
-    max_queue: int = _setting(256, "most calls that wait for one model", least=1)
+    max_queue: int = _setting(
+        256, "most calls of one client that wait for one model", least=1, most=4096
+    )
+    max_queue_bytes: int = _setting(
+        0,
+        "most bytes all calls together hold; 0: 1 GiB, more with a larger max_pixels",
+        least=0,
+    )
+    memory_limit_mb: int = _setting(
+        0, "memory of the process above which new work waits; 0: 9/10 of what there is", least=0
+    )
     max_streams: int = _setting(32, "most streams at once", least=1)
     max_in_flight: int = _setting(8, "most frames one stream may have in flight", least=1)
     decoders: int = _setting(
@@ -67,11 +106,17 @@ class ServerSettings:
         if (self.tls_cert is None) != (self.tls_key is None):
             missing = "tls_key" if self.tls_key is None else "tls_cert"
             raise InvalidInput(missing, "nothing", "both tls_cert and tls_key, or neither")
-        for name in ("tls_cert", "tls_key", "token_file"):
+        for name in ("tls_cert", "tls_key", "token_file", "admin_token_file"):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 raise InvalidInput(name, str(path), "a file that exists")
-        _ = self.warm_up_size
+        _ = self.warm_up_size, self.batch_sizes
+        if 0 < self.max_queue_bytes < LEAST_PAIRS_HELD * self.max_message_bytes:
+            raise InvalidInput(
+                "max_queue_bytes",
+                str(self.max_queue_bytes),
+                f"{LEAST_PAIRS_HELD * self.max_message_bytes} or more with this max_pixels",
+            )
 
     @property
     def warm_up_size(self) -> tuple[int, int]:
@@ -85,6 +130,22 @@ class ServerSettings:
                 "warm_up", repr(self.warm_up), f"HxW of at most {self.max_pixels} pixels"
             )
         return height, width
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """`preferred_batches` as numbers, rising."""
+        try:
+            sizes = sorted(int(size) for size in self.preferred_batches.split(",") if size)
+        except ValueError:
+            sizes = [0]
+        if sizes and sizes[0] < 1:
+            raise InvalidInput("preferred_batches", repr(self.preferred_batches), "sizes like 4,8")
+        return tuple(sizes)
+
+    @property
+    def queue_bytes(self) -> int:
+        """`max_queue_bytes`, or what takes its place."""
+        return self.max_queue_bytes or max(2**30, LEAST_PAIRS_HELD * self.max_message_bytes)
 
     @property
     def max_message_bytes(self) -> int:

@@ -15,13 +15,11 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 import grpc
 
 from crossfuse.errors import CrossFuseError, DeadlineExceeded, InvalidInput, NotReady
 from crossfuse.streaming import (
-    Answer,
     BlockingWindow,
     Counters,
     Dropped,
@@ -32,11 +30,14 @@ from crossfuse.streaming import (
     Outcome,
     StreamRules,
 )
+from crossfuse.streaming.brightness import look_at
 from crossfuse.v1 import fusion_pb2 as pb
-from crossfuse_server.convert import Converter, write_timings
+from crossfuse_server.admission import Admission, FrameBytes
+from crossfuse_server.convert import Converter
 from crossfuse_server.first_message import DRAINING
-from crossfuse_server.interceptor import to_status
-from crossfuse_server.queue import Inference, ModelQueue
+from crossfuse_server.host import ModelHost
+from crossfuse_server.jobs import Inference, Job
+from crossfuse_server.stream_answers import FusedPair, StreamAnswers
 
 # One frame runs while the next is being decoded and queued. More would only age in the queue,
 # where DropPolicy.OLDEST cannot reach them.
@@ -44,38 +45,28 @@ FRAMES_IN_ENGINE = 2
 
 log = logging.getLogger(__name__)
 
-DROPS = {
-    DropReason.OVERRUN: (
-        pb.DROP_REASON_OVERRUN,
-        "newer frames needed the room; send fewer, or raise max_in_flight",
-    ),
-    DropReason.DEADLINE: (
-        pb.DROP_REASON_DEADLINE,
-        "it waited longer than the frame_deadline_us of the stream",
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _FusedPair:
-    """What the model made of a frame, and the times around it in seconds."""
-
-    inference: Inference
-    grey: bool
-    arrived_at: float
-    decode_time: float
-
 
 class FrameStream:
     """The work of one FuseStream call."""
 
     def __init__(
-        self, model: pb.ModelRef, converter: Converter, queue: ModelQueue, rules: StreamRules
+        self,
+        host: ModelHost,
+        wanted: pb.ModelRef,
+        converter: Converter,
+        rules: StreamRules,
+        admission: Admission,
+        *,
+        client: str,
+        priority: int,
     ) -> None:
-        self._model = model
+        self._host = host
+        self._wanted = wanted
         self._converter = converter
-        self._queue = queue
-        self._window: BlockingWindow[pb.StreamFrame, _FusedPair] = BlockingWindow(rules)
+        self._bytes = FrameBytes(admission, lambda: not self._window.closed)
+        self._client = client
+        self._priority = priority
+        self._window: BlockingWindow[pb.StreamFrame, FusedPair] = BlockingWindow(rules)
         self._capture_times: deque[int] = deque()
         self._in_engine = threading.Semaphore(FRAMES_IN_ENGINE)
         self._inferences: set[Future[Inference]] = set()
@@ -95,13 +86,17 @@ class FrameStream:
         """Answer every frame in order; raises what ended the stream early, after the answers."""
         if not context.add_callback(self._cancel):
             return
+        answers = StreamAnswers(self._converter)
         try:
             for work in (self._dispatch, lambda: self._read(requests)):
                 threading.Thread(target=work, name="stream", daemon=True).start()
             for answer in self._window.answers():
-                yield self._response(answer)
+                response = answers.response(answer, self._capture_times.popleft())
+                self._bytes.let_go(1)
+                yield response
         finally:
             self._cancel()
+            self._bytes.end()
             log.info("a stream ended: %s", self.counters)
         if self._end is not None and not self._complete:
             raise self._end
@@ -135,6 +130,8 @@ class FrameStream:
                         )
                     )
                     return
+                if not self._bytes.let_in(request.frame.ByteSize()):
+                    return
                 self._capture_times.append(request.frame.capture_time_us)
                 if not self._window.push(request.frame.frame_id, request.frame):
                     return
@@ -158,19 +155,39 @@ class FrameStream:
                 self._settle(frame, Failed(error))
 
     def _submit(self, frame: Frame[pb.StreamFrame]) -> None:
+        """Decode a frame and queue it, each for the model that serves at this moment."""
         started = time.monotonic()
-        pair = self._converter.read_pair(frame.payload.ir, frame.payload.vis)
-        decode_time = time.monotonic() - started
-        inference = self._queue.submit(
-            pair.ir, pair.vis, expires_at=frame.expires_at, bounded=False
-        )
+        model = self._host.hold(self._wanted.name, self._wanted.version)
+        try:
+            manifest = model.bundle.manifest
+            pair = self._converter.read_pair(
+                frame.payload.ir, frame.payload.vis, manifest.minimum_size
+            )
+            look = look_at(pair.ir, pair.vis) if manifest.head == "minmax" else None
+            decode_time = time.monotonic() - started
+            job = Job(
+                pair.ir,
+                pair.vis,
+                client=self._client,
+                expires_at=frame.expires_at,
+                priority=self._priority,
+                bounded=False,
+            )
+            inference = model.queue.submit(job)
+        except BaseException:
+            model.release()
+            raise
 
         def done(inference: Future[Inference]) -> None:
+            model.release()
             with self._lock:
                 self._inferences.discard(inference)
             error = _error_of(inference)
             if error is None:
-                fused = _FusedPair(inference.result(), pair.grey, frame.arrived_at, decode_time)
+                result = inference.result()
+                fused = FusedPair(
+                    result, model.bundle, pair.grey, look, frame.arrived_at, decode_time
+                )
                 self._settle(frame, Fused(fused))
             elif isinstance(error, DeadlineExceeded):
                 self._settle(frame, Dropped(DropReason.DEADLINE))
@@ -184,40 +201,9 @@ class FrameStream:
             inference.cancel()
         inference.add_done_callback(done)
 
-    def _settle(self, frame: Frame[pb.StreamFrame], outcome: Outcome[_FusedPair]) -> None:
+    def _settle(self, frame: Frame[pb.StreamFrame], outcome: Outcome[FusedPair]) -> None:
         self._window.settle(frame, outcome)
         self._in_engine.release()
-
-    def _response(self, answer: Answer[_FusedPair]) -> pb.FuseStreamResponse:
-        response = pb.FuseStreamResponse(
-            frame_id=answer.frame_id, capture_time_us=self._capture_times.popleft()
-        )
-        outcome = answer.outcome
-        if isinstance(outcome, Fused):
-            try:
-                self._write_fused(response.fused, outcome.result)
-            except Exception as error:  # such as a picture the encoding cannot hold
-                outcome = Failed(error)
-        if isinstance(outcome, Dropped):
-            reason, message = DROPS[outcome.reason]
-            response.dropped.reason, response.dropped.message = reason, message
-        elif isinstance(outcome, Failed):
-            status = to_status(outcome.error, f"frame {answer.frame_id} of a stream")
-            response.error.code, response.error.message = status.code, status.message
-        return response
-
-    def _write_fused(self, message: pb.FusedFrame, pair: _FusedPair) -> None:
-        started = time.monotonic()
-        self._converter.write_image(message.image, pair.inference.fused, grey=pair.grey)
-        ended = time.monotonic()
-        message.model.CopyFrom(self._model)
-        write_timings(
-            message.timings,
-            pair.inference,
-            decode_time=pair.decode_time,
-            encode_time=ended - started,
-            total_time=ended - pair.arrived_at,
-        )
 
 
 def _error_of(inference: Future[Inference]) -> Exception | None:

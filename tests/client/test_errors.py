@@ -80,7 +80,7 @@ def test_resource_exhausted(
         running = pool.submit(client.fuse, ir, vis)
         eventually(lambda: scripted.calls == 1)
         waiting = pool.submit(client.fuse, ir, vis)
-        eventually(lambda: server._host.default.queue.waiting == 1)
+        eventually(lambda: server.host.default.queue.waiting == 1)
         with pytest.raises(
             ServerBusy, match="queue of mean:1: got more calls than the 1"
         ) as caught:

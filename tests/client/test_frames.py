@@ -61,13 +61,18 @@ def test_a_bad_pair_travels_without_pictures(
     ledger: Callable[..., StreamLedger], ir: Any, vis: Any
 ) -> None:
     book = ledger()
-    frame = book.send((ir[:9], vis)).frame
+    book.take((ir[:9], vis))
+    (_, message) = book.next_message(-1) or (0, pb.FuseStreamRequest())
+    frame = message.frame
     assert not frame.HasField("ir")
     assert not frame.HasField("vis")
     dropped = pb.FuseStreamResponse(dropped=pb.FrameDropped(message="no room"))
     result = book.receive(dropped)
     assert (result.dropped, result.error) == ("dropped: no room", None)
-    assert book.send(Frame(ir, vis, capture_time_us=3)).frame.frame_id == 1
+    book.take(Frame(ir, vis, capture_time_us=3))
+    (sequence, message) = book.next_message(0) or (0, pb.FuseStreamRequest())
+    assert (sequence, message.frame.frame_id) == (1, 1)
+    assert book.next_message(0) is None, "what was sent is not kept"
 
 
 def test_an_answer_out_of_order_is_refused(ir: Any, vis: Any) -> None:

@@ -158,18 +158,18 @@ class Running:
     @property
     def waiting(self) -> int:
         """How many jobs wait for the default model."""
-        return self.server._host.default.queue.waiting
+        return self.server.host.default.queue.waiting
 
     @property
     def open_streams(self) -> list[FrameStream]:
         """The server's side of the streams that have sent their config."""
-        streams = self.server._servicer._streams.copy()
+        streams = self.server.servicer._streams.copy()
         return [stream for stream in streams if isinstance(stream, FrameStream)]
 
     @property
     def stream_count(self) -> int:
         """How many streams the server counts, with those that have sent nothing."""
-        return len(self.server._servicer._streams)
+        return len(self.server.servicer._streams)
 
     def ended(self, method: str) -> dict[str, int]:
         """How many calls of a method ended with which status."""

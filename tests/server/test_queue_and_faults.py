@@ -19,7 +19,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from crossfuse.errors import DeviceLost, OutOfMemory
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse_server import convert
-from crossfuse_server.interceptor import Calls
+from crossfuse_server.calls import Calls
 
 RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
 INTERNAL = grpc.StatusCode.INTERNAL.value[0]
@@ -109,7 +109,7 @@ def test_two_engines_share_one_queue(serve: Serve, stand_in: Any, make: Any) -> 
     futures = [running.stub.Fuse.future(make.request(), timeout=60) for _ in range(2)]
     for future in futures:
         future.result()
-    assert len(running.info().models[0].devices) == 2
+    assert list(running.info().models[0].devices) == ["cpu"], "both on one device"
 
 
 def test_an_expired_call_never_reaches_the_engine(
@@ -236,7 +236,8 @@ def test_pictures_are_freed_with_the_call(
     pictures: list[weakref.ref[Any]] = []
 
     def action(ir: Any, vis: Any) -> Any:
-        pictures.append(weakref.ref(vis))
+        if len(vis) == 48:  # else the server tries whether the engine is broken
+            pictures.append(weakref.ref(vis))
         if fault is not None:
             raise copy.copy(fault)
         return vis.copy()

@@ -28,9 +28,9 @@ GATED = """
 import sys, time
 from pathlib import Path
 from crossfuse.engines import Engine
-from crossfuse_server import models
+from crossfuse_server import engines
 
-gate, load = Path(sys.argv[1]), models.load_engine
+gate, load = Path(sys.argv[1]), engines.load_engine
 
 class Gated(Engine):
     def __init__(self, engine):
@@ -45,7 +45,7 @@ class Gated(Engine):
     def describe(self):
         return self.engine.describe()
 
-models.load_engine = lambda *args, **options: Gated(load(*args, **options))
+engines.load_engine = lambda *args, **options: Gated(load(*args, **options))
 from crossfuse.cli import main
 sys.exit(main(["serve", *sys.argv[2:]]))
 """
@@ -195,6 +195,48 @@ def test_a_second_signal_cuts_calls_off(
         process.signal(signal.SIGTERM)
         assert call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
         gate.touch()
+        assert process.end()[0] == 0
+
+
+def test_a_second_signal_ends_a_server_whose_engine_hangs(
+    start: Callable[..., Process], make: Any, eventually: Callable[..., None], tmp_path: Path
+) -> None:
+    process = start(program=(GATED, str(tmp_path / "never")))
+    with grpc.insecure_channel(process.address()) as channel:
+        wait_until_serving(channel)
+        stub = stub_of(channel)
+        call = stub.Fuse.future(make.request(), timeout=PATIENCE)
+        assert process.line() == "running"
+        process.signal(signal.SIGTERM)
+        eventually(lambda: state_of(stub) == pb.SERVING_STATE_DRAINING)
+        process.signal(signal.SIGTERM)
+        assert call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+        process.end()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_sighup_reloads_the_models(
+    start: Callable[..., Process],
+    models: Path,
+    eventually: Callable[..., None],
+    write_bundle: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(models, mine)
+    process = start("--models", str(mine))
+    with grpc.insecure_channel(process.address()) as channel:
+        wait_until_serving(channel)
+        stub = stub_of(channel)
+        write_bundle(mine, "mean", 3, 0.5)
+        process.signal(signal.SIGHUP)
+
+        def default() -> str:
+            info = stub.GetServerInfo(pb.GetServerInfoRequest(), timeout=PATIENCE)
+            return str(info.models[0].model.version)
+
+        eventually(lambda: default() == "3")
+        process.signal(signal.SIGTERM)
         assert process.end()[0] == 0
 
 

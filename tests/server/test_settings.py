@@ -102,6 +102,14 @@ def test_a_value_of_the_wrong_type(text: str, message: str, tmp_path: Path) -> N
         ({"warm_up": "480"}, "warm_up: got '480'; valid: HxW, like 480x640"),
         ({"warm_up": "0x640"}, "warm_up: got '0x640'; valid: HxW of at most"),
         ({"warm_up": "9999x9999"}, "warm_up: got '9999x9999'; valid: HxW of at most 16777216"),
+        ({"batching": "yes"}, "batching: got 'yes'; valid: auto, off, on"),
+        ({"max_batch": 65}, "max_batch: got 65; valid: 64 or less"),
+        ({"preferred_batches": "4;8"}, "preferred_batches: got '4;8'; valid: sizes like 4,8"),
+        ({"preferred_batches": "0"}, "preferred_batches: got '0'; valid: sizes like 4,8"),
+        ({"watch_seconds": float("inf")}, "watch_seconds: got inf; valid: 86400 or less"),
+        ({"stall_seconds": 0.0}, "stall_seconds: got 0.0; valid: 0.05 or more"),
+        ({"max_queue_bytes": 10**6}, "max_queue_bytes: got 1000000; valid: 335806464 or more with"),
+        ({"admin_token_file": Path("no")}, "admin_token_file: got no; valid: a file that exists"),
         ({"token_file": Path("nowhere")}, "token_file: got nowhere; valid: a file that exists"),
     ],
 )
@@ -121,3 +129,11 @@ def test_the_largest_message_holds_two_pictures_at_the_limit() -> None:
     settings = ServerSettings(max_pixels=1024, warm_up="32x32")
     assert settings.max_message_bytes > 1024 * 2 + 1024 * 3
     assert ServerSettings(max_pixels=2**28).max_message_bytes < 2**31
+
+
+def test_what_is_worked_out_from_others() -> None:
+    assert ServerSettings(preferred_batches="8,4").batch_sizes == (4, 8)
+    assert ServerSettings().queue_bytes == 2**30
+    assert ServerSettings(max_queue_bytes=2**29).queue_bytes == 2**29
+    largest = ServerSettings(max_pixels=2**28)
+    assert largest.queue_bytes >= 4 * largest.max_message_bytes

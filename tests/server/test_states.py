@@ -12,6 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from crossfuse.client import FusionClient, ModelFailed
 from crossfuse.errors import BundleError, CrossFuseError, InvalidInput
 from crossfuse.v1 import fusion_pb2 as pb
 
@@ -109,6 +110,10 @@ def test_another_model_that_cannot_be_loaded(
     assert told in status.message
     assert running.health() == "SERVING"
     assert running.fuse(make.request()).fused.height == 48
+    # Waiting will not mend it: the client tries as often as it was told, and no longer.
+    client = FusionClient(running.address, retries=1)
+    with client, pytest.raises(ModelFailed, match="could not be loaded"):
+        client.fuse(make.ir(), make.vis(), model="other", timeout=1e6)
 
 
 @pytest.mark.parametrize("error", [BundleError("damaged"), RuntimeError("out of luck")])
@@ -128,7 +133,11 @@ def test_information(serve: Serve, eventually: Eventually) -> None:
     eventually(lambda: all(m.state == pb.SERVING_STATE_SERVING for m in running.info().models))
     info = running.info()
     assert info.limits == pb.ServerLimits(
-        max_pixels=4096, max_message_bytes=4096 * 5 + 65536, max_queue=7, max_in_flight=5
+        max_pixels=4096,
+        max_message_bytes=4096 * 5 + 65536,
+        max_queue=7,
+        max_in_flight=5,
+        max_queue_bytes=2**30,
     )
     assert info.version
     assert info.runtime.startswith("onnxruntime 1.")

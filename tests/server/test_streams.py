@@ -356,14 +356,16 @@ def test_a_stream_past_its_own_deadline(
 ) -> None:
     before = stream_threads()
     running = serve(gated)
-    stream = running.stream(timeout=0.3)
+    stream = running.stream(timeout=1.0)
     send(stream, 1)
     _, status = stream.rest()
     assert status.code == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
     gated.let_through()
     eventually(lambda: stream_threads() == before)
     eventually(lambda: running.stream_count == 0)
-    eventually(lambda: running.ended("FuseStream") == {"DEADLINE_EXCEEDED": 1})
+    eventually(lambda: sum(running.ended("FuseStream").values()) == 1)
+    # The caller's clock may be the first one to run out: then the server sees it go away.
+    assert set(running.ended("FuseStream")) <= {"DEADLINE_EXCEEDED", "CANCELLED"}
 
 
 def test_the_log_says_what_became_of_the_frames(

@@ -1,0 +1,103 @@
+"""The server under a soak, in a process of its own: it tells what it holds, and reloads."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import multiprocessing
+import shutil
+import threading
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from crossfuse_bench.reload import Blend, share_of, write_version
+from crossfuse_bench.stand_ins import NoEngine
+
+# Threads of these are kept once they were needed; their number is bounded by the settings.
+POOLS = ("call_", "control_", "stream-call_", "health-watch_", "reflection_")
+
+
+class SoakServer:
+    """Serves bundles of a folder, which `reload` changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._version = 1
+        write_version(folder, 1, share_of(1))
+        context = multiprocessing.get_context("spawn")
+        self._connection, remote = context.Pipe()
+        self._lock = threading.Lock()
+        self._process = context.Process(target=_serve, args=(folder, remote), daemon=True)
+        self._process.start()
+        self.address = f"127.0.0.1:{self._connection.recv()}"
+
+    def holds(self) -> tuple[int, int, int, int]:
+        """Bytes of memory, threads outside the pools, threads in the pools, descriptors."""
+        held: tuple[int, int, int, int] = self._ask("holds")
+        return held
+
+    def reload(self, *, broken: bool) -> None:
+        """A new version in, the last one out; or a broken one, which changes nothing."""
+        self._version += 1
+        write_version(self._folder, self._version, share_of(self._version))
+        new = self._folder / "blend" / str(self._version)
+        if broken:
+            (new / "manifest.json").write_text("{", encoding="utf-8")
+            self._ask("reload")
+            shutil.rmtree(new)
+            return
+        for old in new.parent.iterdir():
+            if old != new:
+                shutil.rmtree(old)
+        self._ask("reload")
+
+    def __enter__(self) -> SoakServer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def _ask(self, what: str) -> Any:
+        with self._lock:
+            self._connection.send(what)
+            return self._connection.recv()
+
+
+def _serve(folder: Path, connection: Connection) -> None:
+    logging.disable(logging.CRITICAL)  # broken bundles are part of it
+    # By name: this package must be usable where the server is not installed.
+    app: Any = importlib.import_module("crossfuse_server.app")
+    settings: Any = importlib.import_module("crossfuse_server.settings")
+    server = app.FusionServer(
+        settings.ServerSettings(port=0, models=folder, default_model="blend", max_queue=32),
+        lambda bundle: [Blend(bundle) if bundle.manifest.name == "blend" else NoEngine()],
+    )
+    server.start()
+    while server.state.value == "loading":
+        threading.Event().wait(0.01)
+    connection.send(server.port)
+    while True:
+        if connection.recv() == "reload":
+            server.host.reload()
+            connection.send(None)
+        else:
+            connection.send(_held())
+
+
+def _held() -> tuple[int, int, int, int]:
+    status = dict(
+        line.split(":", 1)
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    )
+    pooled = sum(thread.name.startswith(POOLS) for thread in threading.enumerate())
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    memory = 1024 * int(status["VmRSS"].split()[0])
+    return memory, int(status["Threads"]) - pooled, pooled, descriptors

@@ -1,0 +1,52 @@
+"""The measurements of the server under load, short: they run, and their reports say what came."""
+
+from __future__ import annotations
+
+import math
+
+from crossfuse_bench import overload, reload, soak, throughput
+from crossfuse_bench.load import Counted
+
+
+def test_models_are_swapped() -> None:
+    outcome = reload.measure(requests=60, reloads=3)
+    assert (outcome.failures, outcome.wrong, outcome.reloads) == ([], [], 3)
+    assert "**kept**" in reload.report(outcome)
+    outcome.wrong.append("version 2 gave [7]")
+    assert "**NOT kept**" in reload.report(outcome)
+
+
+def counted(ok: int, refused: int = 0, latency: float = 0.1) -> Counted:
+    made = Counted(seconds=1.0)
+    for _ in range(ok):
+        made.add("OK", latency)
+    for _ in range(refused):
+        made.add("RESOURCE_EXHAUSTED", 0.001)
+    return made
+
+
+def test_what_counts_as_overload_well_met() -> None:
+    good = overload.Outcome(counted(100), counted(95, 205), 0.1, counted(50), counted(200), 300)
+    assert good.is_good
+    assert "| goodput over peak | >= 0.9 | 0.950 |" in overload.report(good, 1)
+    late = counted(95, 205, latency=1.5)
+    assert not overload.Outcome(counted(100), late, 0.1, counted(50), counted(200), 300).is_good
+    assert math.isnan(Counted().percentile(0.5))
+
+
+def test_what_counts_as_growth() -> None:
+    outcome = soak.Outcome()
+    for second in range(100):
+        outcome.samples.append(soak.Sample(second, 100 + second / 3600, 5, second, 9))
+    assert math.isclose(outcome.slope, 1.0, rel_tol=0.01)
+    assert outcome.growth(lambda sample: sample.threads) == 0
+    assert outcome.growth(lambda sample: sample.pooled) == 45
+    assert "| memory slope in the second half, MB/h | 1.00 |" in soak.report(outcome, 1.7)
+
+
+def test_the_budget_of_a_call() -> None:
+    budget = {"decode": 1.0, "queue": 2.0, "infer": 3.0, "encode": 4.0, "total": 11, "client": 15}
+    found = [throughput.Round(10.0, 9.0, 0.1, 0.11)]
+    text = throughput.report("crossfuse-rt", found, budget)
+    assert "gRPC reaches **90.0 %**" in text
+    assert "| gRPC, protobuf, kernel and client | 4.00 |" in text
