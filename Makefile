@@ -10,7 +10,7 @@ PIP := -m pip --disable-pip-version-check install --quiet $(PIP_OPTIONS) --const
 SETUP_INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format proto parity trt-build trt-build-shipped augmentation-campaign soak fuzz clean
+.PHONY: help demo test lint format proto parity trt-build trt-build-shipped augmentation-campaign soak fuzz rigs clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ soak: .venv-dev/.installed  ## half an hour of mixed load: memory, threads, desc
 
 fuzz: .venv-dev/.installed  ## a million changed requests: only documented answers
 	$(DEV)/python -m crossfuse_bench.fuzz --output benchmarks/results/fuzz-request-bytes.md
+
+rigs: .venv-dev/.installed  ## calibrate fifty rigs with known answers
+	$(DEV)/python -m crossfuse_bench.calibrate_rigs \
+		--data $${CROSSFUSE_DATA:-../shared/data} -o benchmarks/results/calibrate-50-rigs.md
 
 clean:  ## remove the environments and everything made
 	rm -rf .venv .venv-dev demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,166 @@
+"""MP4 with H.264 through PyAV, with the visible source's sound; and streams to RTSP servers."""
+
+from __future__ import annotations
+
+import contextlib
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossfuse.errors import InvalidInput, MissingDependency, OutputError
+from crossfuse.video.sink import UInt8Array
+from crossfuse.video.timing import Ticks
+
+# The first that this FFmpeg has is taken.
+ENCODERS = ("libx264", "libopenh264", "mpeg4")
+# Of x264: 17 to 28 is the usable range, lower is larger and finer.
+QUALITY = "20"
+# Whatever ends the program, at most this many seconds are not in the file.
+SECONDS_PER_FRAGMENT = 0.5
+
+
+def best_encoder() -> str:
+    """The first of ENCODERS that PyAV has."""
+    import av
+
+    for name in ENCODERS:
+        with contextlib.suppress(ValueError):
+            av.codec.Codec(name, "w")
+            return name
+    raise InvalidInput("output", "a PyAV without video encoders", "PyAV as published, or a folder")
+
+
+class AvSink:
+    """Writes an .mp4 that plays at every moment, or sends to an rtsp:// address."""
+
+    def __init__(
+        self, target: Path | str, size: tuple[int, int], fps: float, *, sound_of: str | None
+    ) -> None:
+        try:
+            import av
+        except ImportError as error:
+            raise MissingDependency("av", f"writing {target}", "video") from error
+        self._av = av
+        self._target = target
+        self._size = size
+        self._ticks = Ticks(fps)
+        encoder = best_encoder()
+        self.description = f"{'H.264' if '264' in encoder else encoder} ({encoder})"
+        self._sound: _Sound | None = None
+        self._next_key = 0
+        self._failed = False
+        try:
+            if isinstance(target, Path):
+                self._container: Any = av.open(
+                    str(target),
+                    "w",
+                    format="mp4",
+                    options={"movflags": "hybrid_fragmented", "flush_packets": "1"},
+                )
+            else:
+                self._container = av.open(
+                    target, "w", format="rtsp", options={"rtsp_transport": "tcp"}
+                )
+            self._stream = self._container.add_stream(
+                encoder, rate=Fraction(fps).limit_denominator(1001)
+            )
+            self._stream.width, self._stream.height = size
+            self._stream.pix_fmt = "yuv420p"
+            self._stream.codec_context.time_base = Fraction(1, self._ticks.timescale)
+            # A fragment begins at a key frame; B-frames would hold frames back.
+            self._stream.codec_context.gop_size = max(1, round(fps * SECONDS_PER_FRAGMENT))
+            self._stream.codec_context.max_b_frames = 0
+            if encoder == "libx264":
+                self._stream.options = {"preset": "veryfast", "crf": QUALITY, "tune": "zerolatency"}
+            else:
+                self._stream.bit_rate = round(0.2 * fps * size[0] * size[1])
+            if sound_of is not None:
+                self._sound = _Sound.open(sound_of, self._container)
+                if self._sound is not None:
+                    self.description += ", sound of the visible source copied"
+        except (self._av.FFmpegError, OSError) as error:
+            raise self._failure(error) from error
+
+    def write(self, picture: UInt8Array, position: int) -> None:
+        """Add a frame of the size of the first one."""
+        colour = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
+        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(colour), format="rgb24")
+        frame.pts = self._ticks.at(position)
+        # By time: a live source may give far fewer frames than its nominal rate.
+        if frame.pts >= self._next_key:
+            frame.pict_type = self._av.video.frame.PictureType.I
+            self._next_key = frame.pts + round(SECONDS_PER_FRAGMENT * self._ticks.timescale)
+        frame.time_base = Fraction(1, self._ticks.timescale)
+        self._encode(frame)
+        if self._sound is not None:
+            try:
+                self._sound.copy_until(position / 1e6)
+            except (self._av.FFmpegError, OSError) as error:
+                raise self._failure(error) from error
+
+    def close(self) -> None:
+        """Write what the encoder still holds, and the index."""
+        try:
+            # After a failed write the index would hide the fragments that are whole.
+            if not self._failed:
+                self._encode(None)
+                self._container.close()
+        except (self._av.FFmpegError, OSError) as error:
+            raise self._failure(error) from error
+        finally:
+            if self._sound is not None:
+                self._sound.close()
+
+    def _encode(self, frame: Any) -> None:
+        try:
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+        except (self._av.FFmpegError, OSError) as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> OutputError:
+        self._failed = True
+        return OutputError(
+            f"{self._target}: could not be written: got {error}; "
+            "valid: a path with permission and space to write, or a server that takes the stream"
+        )
+
+
+class _Sound:
+    """The first sound stream of a file, copied packet by packet as the picture goes on."""
+
+    def __init__(self, source: Any, stream: Any, container: Any) -> None:
+        self._source = source
+        self._container = container
+        self._stream = container.add_stream_from_template(stream)
+        self._packets = source.demux(stream)
+        self._next = next(self._packets, None)
+
+    @classmethod
+    def open(cls, path: str, container: Any) -> _Sound | None:
+        """None where the file has no sound that an MP4 can hold."""
+        import av
+
+        source = av.open(path)
+        stream = next(iter(source.streams.audio), None)
+        if stream is not None:
+            with contextlib.suppress(av.FFmpegError, ValueError):
+                return cls(source, stream, container)
+        source.close()
+        return None
+
+    def copy_until(self, seconds: float) -> None:
+        """Copy what is to be heard up to this moment."""
+        while (packet := self._next) is not None:
+            if packet.dts is not None:
+                if packet.dts * packet.time_base > seconds:
+                    return
+                packet.stream = self._stream
+                self._container.mux(packet)
+            self._next = next(self._packets, None)
+
+    def close(self) -> None:
+        """Let go of the source."""
+        self._source.close()

@@ -1,0 +1,131 @@
+"""Video files and network streams through PyAV: timestamps of the container, 16-bit video."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from crossfuse.errors import InvalidInput
+from crossfuse.video.colours import InfraredChannel
+from crossfuse.video.frames import CorruptFrame, SourceInfo, SourceLost, VideoFrame
+
+_LIVE_OPTIONS = {
+    "rtsp_transport": "tcp",
+    "fflags": "nobuffer",
+    "flags": "low_delay",
+    "analyzeduration": "500000",
+    "max_delay": "0",
+}
+_WIDE_GREY = ("gray10", "gray12", "gray14", "gray16")
+
+
+class AvSource:
+    """Frames of the first video stream of whatever FFmpeg opens."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        live: bool,
+        infrared: bool,
+        palette: str | None,
+        timeout: float,
+        hardware: bool,
+    ) -> None:
+        import av
+
+        self._av = av
+        self._name = address
+        try:
+            self._container = av.open(
+                address,
+                options=_LIVE_OPTIONS if live else {},
+                timeout=(timeout, timeout),
+                hwaccel=_accelerator() if hardware else None,
+            )
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise InvalidInput(
+                "source", f"{address}, which cannot be opened ({error})", "a video FFmpeg can open"
+            ) from error
+        if not self._container.streams.video:
+            self._container.close()
+            raise InvalidInput("source", f"{address} without a video stream", "a video")
+        stream = self._container.streams.video[0]
+        stream.thread_type = "SLICE" if live else "AUTO"
+        self._stream = stream
+        self._infrared = infrared
+        self._channel = InfraredChannel(address, palette) if infrared else None
+        self._packets: Iterator[Any] = iter(self._container.demux(stream))
+        self._decoded: list[Any] = []
+        self._count = 0
+        rate = stream.average_rate or stream.guessed_rate
+        self.info = SourceInfo(
+            name=address,
+            width=stream.codec_context.width,
+            height=stream.codec_context.height,
+            fps=float(rate) if rate else None,
+            frames=stream.frames or None if not live else None,
+            live=live,
+        )
+
+    def read(self) -> VideoFrame | None:
+        """The next frame."""
+        while not self._decoded:
+            packet = self._next_packet()
+            if packet is None:
+                if self.info.live:
+                    raise SourceLost(f"{self._name}: the stream ended")
+                if self.info.frames is not None and self._count < self.info.frames - 1:
+                    raise SourceLost(
+                        f"{self._name}: ended after {self._count} of {self.info.frames} frames"
+                    )
+                return None
+            try:
+                self._decoded = list(packet.decode())
+            except self._av.InvalidDataError as error:
+                raise CorruptFrame(f"{self._name}: frame {self._count}: {error}") from error
+            except self._av.EOFError:
+                self._decoded = []
+            except self._av.FFmpegError as error:
+                raise SourceLost(f"{self._name}: {error}") from error
+        frame = self._decoded.pop(0)
+        self._count += 1
+        return VideoFrame(self._pixels(frame), self._position(frame))
+
+    def close(self) -> None:
+        """Let go of the file or the connection."""
+        self._container.close()
+
+    def _next_packet(self) -> Any:
+        try:
+            return next(self._packets, None)
+        except (self._av.FFmpegError, OSError) as error:
+            raise SourceLost(f"{self._name}: {error}") from error
+
+    def _pixels(self, frame: Any) -> Any:
+        if self._infrared and frame.format.name.startswith(_WIDE_GREY):
+            return frame.to_ndarray(format="gray16le").astype(np.uint16, copy=False)
+        rgb = frame.to_ndarray(format="rgb24")
+        return rgb if self._channel is None else self._channel(rgb)
+
+    def _position(self, frame: Any) -> int:
+        if self.info.live:
+            return time.monotonic_ns() // 1000
+        if frame.time is None:
+            return round(self._count * 1e6 / (self.info.fps or 25.0))
+        return round(float(frame.time) * 1e6)
+
+
+def _accelerator() -> Any:
+    """The first hardware decoder of this machine; software where it cannot take the stream."""
+    from av.codec.hwaccel import HWAccel, hwdevices_available
+
+    kinds = hwdevices_available()
+    if not kinds:
+        raise InvalidInput(
+            "hardware", "no hardware decoder in this FFmpeg", "decoding without --hardware"
+        )
+    return HWAccel(device_type=kinds[0], allow_software_fallback=True)

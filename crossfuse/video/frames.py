@@ -1,0 +1,55 @@
+"""What a source gives: frames with positions, facts about itself, and its two kinds of failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from crossfuse.errors import CrossFuseError
+from crossfuse.images import Pixels
+
+
+class SourceLost(CrossFuseError):
+    """A source that could be opened gives no more frames, and not because it is at its end."""
+
+
+class CorruptFrame(CrossFuseError):
+    """One frame cannot be decoded; those after it may be good."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoFrame:
+    """One picture of a source: infrared uint8 or uint16 HxW, visible uint8 HxWx3 RGB or HxW."""
+
+    pixels: Pixels
+    position: int
+    """Microseconds: from the first frame for recordings, of the monotonic clock for live ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of a source when it has been opened."""
+
+    name: str
+    width: int
+    height: int
+    fps: float | None
+    """None where the source does not say."""
+    frames: int | None
+    """None where the source does not say, or never ends."""
+    live: bool
+    """Whether frames come when they come, and must be taken or are lost."""
+
+
+class Source(Protocol):
+    """Frames in order; used by one thread."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """Facts about the source."""
+
+    def read(self) -> VideoFrame | None:
+        """The next frame, None at the end; SourceLost, CorruptFrame where something is wrong."""
+
+    def close(self) -> None:
+        """Let go of the file, the camera or the connection."""

@@ -1,0 +1,277 @@
+"""One run: two sources through pairing, alignment and fusing into outputs, and its account."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crossfuse.errors import CrossFuseError, InvalidInput, OutputError
+from crossfuse.images import HeldMapping, parse_mapping
+from crossfuse.streaming import Answer, Dropped, Failed, Source
+from crossfuse.video.flicker import FlickerMeter
+from crossfuse.video.fusing import Backend, FusedPair, FusingStream, ReadyPair
+from crossfuse.video.layout import compose
+from crossfuse.video.options import VideoOptions
+from crossfuse.video.outputs import Outputs
+from crossfuse.video.pairing import PairPolicy, PairStream
+from crossfuse.video.reader import Reader, State
+from crossfuse.video.rig import Rig, RigAligner
+from crossfuse.video.sources import SourceOptions, open_source
+from crossfuse.video.summary import SourceSummary, VideoSummary, spread
+
+if TYPE_CHECKING:
+    from crossfuse.calibration.drift import DriftCheck
+
+DEFAULT_FPS = 25.0
+# After being told to stop, seconds in which frames under way may still be finished.
+GRACE = 5.0
+KEPT_DELAYS = 10_000
+RATE_OVER = 30
+
+
+class Session:
+    """Runs once."""
+
+    def __init__(
+        self,
+        ir: str,
+        vis: str,
+        *,
+        backend: Callable[[bool], Backend],
+        model: str,
+        outputs: Callable[[float, str | None], Outputs],
+        rig: Rig | None,
+        options: VideoOptions,
+        stop: threading.Event,
+    ) -> None:
+        self._options = options
+        self._stop = stop
+        self._addresses = {Source.INFRARED: ir, Source.VISIBLE: vis}
+        self._aligner = None if rig is None else RigAligner(rig, crop=options.crop)
+        self._mapping = HeldMapping(parse_mapping(options.ir_mapping), polarity=options.ir_polarity)
+        self._readers: dict[Source, Reader] = {}
+        for source in Source:
+            self._readers[source] = self._reader(source)
+        self.live = any(reader.info.live for reader in self._readers.values())
+        self._check_sizes()
+        self._pairs = self._pair_stream(rig)
+        self.fps = self._output_rate()
+        self._stream = FusingStream(
+            backend(self.live), live=self.live, deadline=options.deadline if self.live else None
+        )
+        self._outputs = outputs(self.fps, vis if not self.live and Path(vis).is_file() else None)
+        self._flicker = FlickerMeter()
+        self._drift = None if rig is None else _drift_check(rig, crop=options.crop)
+        self._delays: deque[float] = deque(maxlen=KEPT_DELAYS)
+        self._output_times: deque[float] = deque(maxlen=RATE_OVER)
+        self.summary = VideoSummary(model=model, live=self.live, fps=self.fps)
+
+    @property
+    def expected(self) -> int | None:
+        """How many pairs there will be at most, where that is known."""
+        counts = [reader.info.frames for reader in self._readers.values()]
+        known = [count for count in (*counts, self._options.max_frames) if count is not None]
+        return min(known, default=None) if None not in counts or not self.live else None
+
+    def run(self, on_frame: Callable[[FusedPair], None]) -> VideoSummary:
+        """Fuse until the sources end, `stop` is set or an output fails."""
+        started = time.monotonic()
+        watcher = threading.Thread(target=self._watch, name="stop", daemon=True)
+        self._done = threading.Event()
+        watcher.start()
+        for reader in self._readers.values():
+            reader.start()
+        try:
+            for answer in self._stream.answers(self._ready_pairs()):
+                self._handle(answer, on_frame)
+        except OutputError as error:
+            self.summary.problems.append(str(error))
+        except CrossFuseError as error:
+            self.summary.problems.append(str(error))
+        finally:
+            self._done.set()
+            self._pairs.stop()
+            self._stream.window.cancel()
+            for reader in self._readers.values():
+                reader.stop()
+            self.summary.outputs = self._outputs.descriptions
+            self.summary.problems += map(str, self._outputs.close())
+        self._account(time.monotonic() - started)
+        return self.summary
+
+    def _watch(self) -> None:
+        """End the run when it is told to; what hangs on a server or a camera is let go of."""
+        while not self._done.is_set():
+            if self._stop.wait(0.1):
+                self._pairs.stop()
+                self._stream.stop()
+                if not self._done.wait(GRACE):
+                    self._stream.window.cancel()
+                return
+
+    def _reader(self, source: Source) -> Reader:
+        infrared = source is Source.INFRARED
+        options = SourceOptions(
+            decoder=self._options.decoder,
+            fps=self._options.fps,
+            palette=self._options.ir_palette,
+            timeout=self._options.timeout,
+            hardware=self._options.hardware,
+        )
+        address = self._addresses[source]
+        return Reader(
+            lambda: open_source(address, infrared=infrared, options=options),
+            lambda frame: self._deliver[source](frame),
+            lambda: self._pairs.end(source),
+            reconnect=self._options.reconnect,
+        )
+
+    def _pair_stream(self, rig: Rig | None) -> PairStream:
+        infos = [reader.info for reader in self._readers.values()]
+        rates = [info.fps or DEFAULT_FPS for info in infos]
+        offset = self._options.offset_ms
+        if offset is None:
+            offset = 0.0 if rig is None else rig.time_offset_ms
+        tolerance = self._options.tolerance_ms
+        if tolerance is None:
+            tolerance = 500 / min(rates)
+        policy = PairPolicy(self._options.policy or ("drop" if self.live else "wait"))
+        same = (
+            not self.live
+            and infos[0].frames is not None
+            and infos[0].frames == infos[1].frames
+            and abs(rates[0] - rates[1]) < 1e-3 * rates[0]
+            and self._options.tolerance_ms is None
+        )
+        self._policy = policy
+        stream = PairStream(
+            policy=policy,
+            tolerance=round(tolerance * 1000),
+            offset=round(offset * 1000),
+            max_wait=self._options.max_wait,
+            live=self.live,
+            rate=rates[0] if same and offset == 0 else None,
+        )
+        self._deliver = {source: stream.sink(source) for source in Source}
+        for reader in self._readers.values():
+            reader.pace(self.live)
+        return stream
+
+    def _output_rate(self) -> float:
+        rates = [reader.info.fps or DEFAULT_FPS for reader in self._readers.values()]
+        return max(rates) if self._policy is PairPolicy.REPEAT else min(rates)
+
+    def _check_sizes(self) -> None:
+        ir, vis = ((reader.info.width, reader.info.height) for reader in self._readers.values())
+        if self._aligner is not None:
+            self._aligner.check_sizes(ir, vis)
+        elif ir != vis:
+            raise InvalidInput(
+                "ir",
+                f"{ir[0]}x{ir[1]} while vis is {vis[0]}x{vis[1]}",
+                "two sources of the same size, or --rig with the file that "
+                "`crossfuse calibrate` writes for the two cameras",
+            )
+        elif self._options.crop:
+            raise InvalidInput("crop", "no rig", "--crop together with --rig")
+
+    def _ready_pairs(self) -> Iterator[ReadyPair]:
+        for number, pair in enumerate(self._pairs, start=1):
+            ir = self._mapping.apply(pair.ir)
+            vis = np.asarray(pair.vis, np.uint8)
+            if self._aligner is not None:
+                ir, vis = self._aligner.align(ir, vis)
+                if self._drift is not None:
+                    self._drift.add(ir, vis, pair.position)
+            yield ReadyPair(ir, vis, pair.position, pair.arrived_at)
+            if number == self._options.max_frames:
+                self._pairs.stop()
+                return
+
+    def _handle(self, answer: Answer[FusedPair], on_frame: Callable[[FusedPair], None]) -> None:
+        outcome = answer.outcome
+        if isinstance(outcome, Dropped):
+            return
+        if isinstance(outcome, Failed):
+            # A model or a server that refuses every frame is told of once.
+            if str(outcome.error) not in self.summary.problems[-3:]:
+                self.summary.problems.append(str(outcome.error))
+            return
+        fused = outcome.result
+        self._flicker.add(fused.fused, fused.pair.vis)
+        text = self._overlay_text() if self._options.overlay else None
+        self._outputs.write(compose(fused, self._options.layout, text), fused.pair.position)
+        now = time.monotonic()
+        self._delays.append(now - fused.pair.arrived_at)
+        self._output_times.append(now)
+        on_frame(fused)
+
+    def _overlay_text(self) -> str:
+        times, counters = self._output_times, self._stream.window.counters
+        elapsed = times[-1] - times[0] if len(times) > 1 else 0.0
+        rate = (len(times) - 1) / elapsed if elapsed else 0.0
+        delay = self._delays[-1] * 1e3 if self._delays else 0.0
+        drops = counters.dropped.total() + self._pairs.counts.dropped.total()
+        states = [
+            f"{source.value} {reader.state.value}"
+            for source, reader in self._readers.items()
+            if reader.state in (State.RECONNECTING, State.LOST)
+        ]
+        parts = [f"{rate:.1f} fps", f"{delay:.0f} ms", f"{drops} dropped", self.summary.model]
+        return "  ".join(parts + states)
+
+    def _account(self, seconds: float) -> None:
+        summary, counters = self.summary, self._stream.window.counters
+        counts = self._pairs.counts
+        summary.seconds = seconds
+        summary.pairs = counts.pairs
+        summary.repeated = counts.repeated
+        summary.fused, summary.failed = counters.fused, counters.failed
+        summary.written = self._outputs.written
+        summary.size = self._outputs.size
+        summary.duration = self._outputs.duration
+        summary.rate = counters.fused / seconds if seconds else 0.0
+        summary.dropped = dict(counts.dropped)
+        for reason, count in counters.dropped.items():
+            summary.dropped[f"pair: {reason.value}"] = count
+        if counters.cancelled:
+            summary.dropped["pair: given up"] = counters.cancelled
+        summary.delay_ms = spread([delay * 1e3 for delay in self._delays])
+        summary.pairing_error_ms = spread([abs(error) / 1e3 for error in counts.errors])
+        summary.server_reconnects = self._stream.restarts
+        summary.drift_px = None if self._drift is None else self._drift.close()
+        summary.flicker = self._flicker.ratio
+        summary.interrupted = self._stop.is_set()
+        summary.infrared, summary.visible = (
+            _source_summary(reader) for reader in self._readers.values()
+        )
+        lost = [reader for reader in self._readers.values() if reader.state is State.LOST]
+        summary.problems += [reader.problem or reader.info.name for reader in lost]
+
+
+def _drift_check(rig: Rig, *, crop: bool) -> DriftCheck:
+    # Not at the top: calibration reads its recordings through this package.
+    from crossfuse.calibration.drift import DriftCheck
+
+    x, y, width, height = rig.valid_region
+    return DriftCheck((0, 0, width, height) if crop else (x, y, width, height), rig.vis_size[0])
+
+
+def _source_summary(reader: Reader) -> SourceSummary:
+    return SourceSummary(
+        source=reader.info.name,
+        frames=reader.frames,
+        expected=reader.info.frames,
+        corrupt=reader.corrupt,
+        wrong_size=reader.wrong_size,
+        clock_jumps=reader.clock_jumps,
+        reconnects=reader.reconnects,
+        state=reader.state.value,
+        problem=reader.problem,
+    )

@@ -1,0 +1,62 @@
+"""From the text a user gives to an open sink."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from crossfuse.errors import InvalidInput, UnknownName
+from crossfuse.video.av_sink import AvSink
+from crossfuse.video.folder_sink import FolderSink
+from crossfuse.video.http_sink import HttpSink
+from crossfuse.video.opencv_sink import OpenCvSink
+from crossfuse.video.sink import Sink
+
+ENCODERS = ("auto", "av", "opencv")
+FORMS = "a file ending in .mp4, a folder, http://HOST:PORT to serve at, rtsp:// of a server"
+
+
+@dataclass(frozen=True, slots=True)
+class SinkOptions:
+    """How outputs are made."""
+
+    encoder: str = "auto"
+    """auto takes PyAV where it is installed (H.264), else OpenCV (MPEG-4)."""
+    overwrite: bool = False
+    sound_of: str | None = None
+    """A file whose sound is copied; PyAV only."""
+
+    def __post_init__(self) -> None:
+        if self.encoder not in ENCODERS:
+            raise UnknownName("encoder", self.encoder, ENCODERS)
+
+
+def check_output(text: str, options: SinkOptions) -> None:
+    """Refuse before any work what cannot be written."""
+    if text.partition("://")[0] in ("http", "rtsp"):
+        return
+    path = Path(text)
+    if path.suffix and not path.is_dir():
+        if path.suffix.lower() != ".mp4":
+            raise InvalidInput("output", text, FORMS)
+        if not path.parent.is_dir():
+            raise InvalidInput("output", text, f"a folder that exists; {path.parent} does not")
+        if path.exists() and not options.overwrite:
+            raise InvalidInput("output", f"{text}, which exists", "another name, or --overwrite")
+
+
+def open_sink(text: str, size: tuple[int, int], fps: float, options: SinkOptions) -> Sink:
+    """Open an output for frames of `size` (width, height)."""
+    scheme = text.partition("://")[0]
+    if scheme == "http":
+        return HttpSink(text)
+    if scheme == "rtsp":
+        return AvSink(text, size, fps, sound_of=None)
+    path = Path(text)
+    if path.suffix.lower() != ".mp4" or path.is_dir():
+        return FolderSink(path, overwrite=options.overwrite)
+    with_av = importlib.util.find_spec("av") is not None and options.encoder != "opencv"
+    if with_av or options.encoder == "av":
+        return AvSink(path, size, fps, sound_of=options.sound_of)
+    return OpenCvSink(path, size, fps)
