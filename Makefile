@@ -10,7 +10,7 @@ PIP := -m pip --disable-pip-version-check install --quiet $(PIP_OPTIONS) --const
 SETUP_INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format proto parity trt-build trt-build-shipped augmentation-campaign soak fuzz rigs clean
+.PHONY: help demo test lint format proto bench parity trt-build trt-build-shipped augmentation-campaign soak fuzz rigs clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ format: .venv-dev/.installed  ## mend what ruff can mend
 proto: .venv-dev/.installed  ## regenerate crossfuse/v1 from protos/
 	$(DEV)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. \
 		--grpc_python_out=. protos/crossfuse/v1/fusion.proto
+
+bench: .venv-dev/.installed  ## latency reports with plots into build/bench; about five minutes
+	$(DEV)/crossfuse bench engine --size 480x640,240x320,720x960 --seconds 60 -o build/bench/engine
+	$(DEV)/crossfuse bench serve --seconds 10 -o build/bench/serve
+	$(DEV)/crossfuse bench video -o build/bench/video
 
 parity: .venv-dev/.installed  ## prove every network at full width against PyTorch; takes hours
 	$(DEV)/python -m crossfuse_export.parity_sweep \

@@ -14,14 +14,15 @@ def conditions(*packages: str) -> list[str]:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return [
-        f"- Machine: {cpus} processors of {_processor()}, {platform.system()} {platform.machine()}",
+        f"- Machine: {cpus} processors of {processor()}, {platform.system()} {platform.machine()}",
         f"- Python {platform.python_version()}, {versions}",
         f"- Load average when it was written (1, 5, 15 minutes): {load}. A machine that is shared "
         "with other work is noisy: trust ratios within this run more than times.",
     ]
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor, as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

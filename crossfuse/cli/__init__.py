@@ -26,7 +26,15 @@ class Command:
 
 
 COMMANDS = {
+    "ablate": Command("crossfuse.cli.ablate", "plan, run and report an ablation study"),
     "attention": Command("crossfuse.cli.attention", "show where a network's attention looks"),
+    "bench": Command("crossfuse.cli.bench", "measure latency and throughput, write a report"),
+    "calibrate": Command(
+        "crossfuse.cli.calibrate", "measure how two cameras stand to each other"
+    ),
+    "compare-runs": Command(
+        "crossfuse.cli.compare_runs", "compare training runs on what they held out"
+    ),
     "demo": Command("crossfuse.cli.demo", "fuse the sample pair and write the four pictures"),
     "evaluate": Command("crossfuse.cli.evaluate", "score fusion methods and write a report"),
     "export": Command("crossfuse.cli.export", "turn a checkpoint into a bundle of ONNX files"),
@@ -37,7 +45,8 @@ COMMANDS = {
     ),
     "models": Command("crossfuse.cli.models", "list, show and verify the installed models"),
     "serve": Command("crossfuse.cli.serve", "serve models over gRPC"),
-    "train": Command("crossfuse.cli.train", "describe the networks that can be trained"),
+    "train": Command("crossfuse.cli.train", "train networks by recipes, and describe them"),
+    "video": Command("crossfuse.cli.video", "fuse two video streams"),
 }
 
 

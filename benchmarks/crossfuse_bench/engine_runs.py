@@ -1,0 +1,207 @@
+"""One process that loads one engine and calls it: everything that is measured of it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from crossfuse.bundles import resolve_model
+from crossfuse.engines import Engine, UInt8Array, load_engine
+from crossfuse_bench.machine import THREAD_VARIABLES
+from crossfuse_bench.operator_times import operator_times
+from crossfuse_bench.rivals import RULES, load_rival
+from crossfuse_bench.scenes import Scenes, load_scenes
+
+WARM_UP_CALLS, WARM_UP_SECONDS = 3, 0.3
+BLOCK_SECONDS = 0.25
+KEPT = 2
+"""Pictures that are given back to be compared with those of fp32."""
+REFERENCE_SIDE, REFERENCE_PRODUCTS, REFERENCE_COPY = 384, 40, 2**20
+
+Fuse = Callable[[UInt8Array, UInt8Array], UInt8Array]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class EngineCase:
+    """What is run, and under which conditions."""
+
+    model: str
+    """A model as `--model` takes it, or the name of a rival."""
+    height: int
+    width: int
+    rival: bool = False
+    device: str = "cpu"
+    precision: str = "auto"
+    batch: int = 1
+    threads: int = 1
+    count_work: bool = False
+    """Whether to count floating-point operations as well; takes a few calls more."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """About a quarter of a second of calls, between two runs of a fixed piece of work."""
+
+    milliseconds: list[float]
+    reference_ms: float
+    """The fixed work, mean of before and after: how fast the machine was meanwhile."""
+
+
+@dataclass
+class EngineRun:
+    """What one process measured."""
+
+    description: dict[str, Any]
+    source: str
+    load_s: float
+    first_ms: float
+    warm_up_calls: int
+    blocks: list[Block]
+    memory_mb: float
+    fused: list[UInt8Array]
+    nodes: dict[str, int] = field(default_factory=dict)
+    """How many nodes of the graph each execution provider got."""
+    gflop: float | None = None
+
+
+def run_in_process(case: EngineCase, seconds: float) -> EngineRun:
+    """`measure` in a fresh process, so that nothing of another engine is loaded or warm."""
+    return in_process(case.threads, measure, case, seconds)
+
+
+def in_process(threads: int, work: Callable[..., Result], *arguments: object) -> Result:
+    """A function in a fresh process, whose fixed work has as many threads as its engine."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(work, *arguments).result()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def measure(case: EngineCase, seconds: float) -> EngineRun:
+    """Load, warm up and call for so many seconds; at least one block."""
+    scenes = load_scenes(case.height, case.width)
+    started = time.perf_counter()
+    engine, fuse = _load(case)
+    loaded = time.perf_counter()
+    first = _timed(fuse, scenes.batch(0, case.batch))
+    warm = _warm_up(fuse, scenes, case.batch, first)
+    blocks = timed_blocks(fuse, scenes, case.batch, seconds)
+    # Before the pictures are compared and work is counted, which need memory of their own.
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return EngineRun(
+        _described(case, engine),
+        scenes.source,
+        load_s=loaded - started,
+        first_ms=first,
+        warm_up_calls=warm,
+        blocks=blocks,
+        memory_mb=memory,
+        fused=[fuse(ir[None], vis[None])[0] for ir, vis in scenes.pairs[:KEPT]],
+        nodes=_assigned_nodes(engine),
+        gflop=_work(case, scenes) if case.count_work else None,
+    )
+
+
+def _load(case: EngineCase) -> tuple[Engine | None, Fuse]:
+    if case.rival and not case.model.endswith(".onnx"):
+        return None, load_rival(case.model, case.threads)
+    engine = load_engine(
+        case.model, device=case.device, precision=case.precision, threads=case.threads
+    )
+    return engine, engine.fuse
+
+
+def _described(case: EngineCase, engine: Engine | None) -> dict[str, Any]:
+    if engine is not None:
+        return dict(vars(engine.describe()))
+    if case.model in RULES:
+        return {"provider": "OpenCV"}
+    return {"provider": "PyTorch on the CPU", "precision": "fp32"}
+
+
+def _timed(fuse: Fuse, batch: tuple[UInt8Array, UInt8Array]) -> float:
+    started = time.perf_counter()
+    fuse(*batch)
+    return 1e3 * (time.perf_counter() - started)
+
+
+def _warm_up(fuse: Fuse, scenes: Scenes, batch: int, first_ms: float) -> int:
+    """Three calls and 0.3 s; a call that takes seconds needs no more than the first one."""
+    calls, started = 0, time.perf_counter()
+    while first_ms < 1e3 * WARM_UP_SECONDS and (
+        calls < WARM_UP_CALLS or time.perf_counter() - started < WARM_UP_SECONDS
+    ):
+        fuse(*scenes.batch(calls, batch))
+        calls += 1
+    return 1 + calls
+
+
+def timed_blocks(fuse: Fuse, scenes: Scenes, batch: int, seconds: float) -> list[Block]:
+    """Calls for so many seconds, at least one block; pictures change from call to call."""
+    reference = _reference_work()
+    blocks: list[Block] = []
+    calls, end = 0, time.perf_counter() + seconds
+    before = reference()
+    while not blocks or time.perf_counter() < end:
+        times: list[float] = []
+        while not times or sum(times) < 1e3 * BLOCK_SECONDS:
+            times.append(_timed(fuse, scenes.batch(calls, batch)))
+            calls += 1
+        after = reference()
+        blocks.append(Block(times, (before + after) / 2))
+        before = after
+    return blocks
+
+
+def _reference_work() -> Callable[[], float]:
+    """A fixed piece of work, some ten milliseconds of products and copies; gives its time in ms."""
+    factors = np.random.default_rng(0).random((2, REFERENCE_SIDE, REFERENCE_SIDE), np.float32)
+    source = np.ones(REFERENCE_COPY)
+
+    def work() -> float:
+        started = time.perf_counter()
+        for _ in range(REFERENCE_PRODUCTS):
+            np.matmul(*factors)
+            source.copy()
+        return 1e3 * (time.perf_counter() - started)
+
+    work()
+    return work
+
+
+def _assigned_nodes(engine: Engine | None) -> dict[str, int]:
+    """From the session that was measured: onnxruntime noted where it put each node."""
+    session: Any = getattr(engine, "_session", None)
+    if session is None:
+        return {}
+    counts: Counter[str] = Counter()
+    for part in session.get_provider_graph_assignment_info():
+        counts[part.ep_name] += len(part.get_nodes())
+    return dict(counts)
+
+
+def _work(case: EngineCase, scenes: Scenes) -> float:
+    content = resolve_model(case.model, _precisions(case.precision)).read()
+    operators = operator_times(content, *scenes.batch(0, case.batch), threads=case.threads)
+    return sum(operator.gflop for operator in operators)
+
+
+def _precisions(precision: str) -> tuple[str, ...]:
+    return ("fp32",) if precision == "auto" else (precision,)

@@ -1,0 +1,96 @@
+"""Rows of a report: what was measured of one thing, as plain values for JSON."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from crossfuse_bench.percentiles import (
+    PERCENTILES,
+    WINDOWS,
+    curve,
+    histogram,
+    is_stable,
+    key,
+    percentile_of,
+)
+
+Row = dict[str, Any]
+
+
+def latency_fields(milliseconds: Sequence[float]) -> Row:
+    """Percentiles with their intervals or reasons, extremes, the histogram and the curve, in ms."""
+    found: Row = {"n": len(milliseconds), "reasons": {}, "intervals": {}}
+    for percentile in PERCENTILES:
+        name, value = key(percentile), percentile_of(milliseconds, percentile)
+        found[name] = value.value
+        if value.value is None:
+            found["reasons"][name] = value.reason
+        else:
+            found["intervals"][name] = [value.low, value.high]
+    if milliseconds:
+        found |= {
+            "mean": statistics.fmean(milliseconds),
+            "min": min(milliseconds),
+            "max": max(milliseconds),
+            "histogram": histogram(milliseconds),
+            "curve": curve(milliseconds),
+        }
+    return found
+
+
+def not_measured(name: str, kind: str, reason: str, **conditions: Any) -> Row:
+    """A row without a number, and why."""
+    empty: Row = {key(percentile): None for percentile in PERCENTILES}
+    return {
+        "name": name,
+        "kind": kind,
+        "measured": False,
+        "reason": reason,
+        "n": 0,
+        "throughput": None,
+        "reasons": dict.fromkeys(empty, reason),
+        "intervals": {},
+        **empty,
+        **conditions,
+    }
+
+
+def stability(processes: Sequence[Sequence[float]], pairs_per_call: int = 1) -> Row:
+    """Three windows of calls in every process, and how far the processes lie apart.
+
+    Each process is given as its latencies in ms, in order, of calls one after the other.
+    """
+    stable = bool(processes)
+    for calls in processes:
+        if len(calls) < WINDOWS:
+            stable = False
+            continue
+        windows = _windows(calls)
+        rates = [pairs_per_call * len(window) / sum(window) for window in windows]
+        stable &= is_stable([statistics.median(window) for window in windows], rates)
+    medians = [statistics.median(calls) for calls in processes]
+    spread = None
+    if len(medians) > 1:
+        spread = statistics.stdev(medians) / statistics.fmean(medians)
+    return {"stable": stable, "process_medians": medians, "run_to_run": spread}
+
+
+def stable_in_time(milliseconds: Sequence[float], starts: Sequence[float]) -> bool:
+    """The same for calls that overlap: three equal spans of time, by the starts of the calls."""
+    if len(milliseconds) < WINDOWS:
+        return False
+    ordered = np.asarray(starts)
+    ends = np.linspace(ordered.min(), ordered.max(), WINDOWS + 1)[1:-1]
+    numbers = np.searchsorted(ends, ordered)
+    windows = [np.asarray(milliseconds)[numbers == number] for number in range(WINDOWS)]
+    if not all(map(len, windows)):
+        return False
+    return is_stable([float(np.median(window)) for window in windows], [*map(len, windows)])
+
+
+def _windows(calls: Sequence[float]) -> list[list[float]]:
+    return [window.tolist() for window in np.array_split(np.asarray(calls, float), WINDOWS)]

@@ -1,0 +1,130 @@
+"""Loads against servers in processes of their own: phases, stalls, failures and verdicts."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crossfuse_bench.loaders import Load, Loaders, plan
+from crossfuse_bench.percentiles import percentile_of
+from crossfuse_bench.report.document import validate
+from crossfuse_bench.rows import latency_fields, stable_in_time
+from crossfuse_bench.serve_bench import ServeBench, run_bench, verdict
+from crossfuse_bench.stand_ins import NoEngine, write_bundle
+
+STALL = 0.05
+
+
+class StallingEngine(NoEngine):
+    """Stands still for 50 ms in every second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = time.monotonic() + 1
+        self._guard = threading.Lock()
+
+    def fuse(self, ir: Any, vis: Any) -> Any:
+        """vis, uint8 [B,H,W,3]."""
+        with self._guard:
+            if time.monotonic() > self._next:
+                time.sleep(STALL)
+                self._next += 1
+        return super().fuse(ir, vis)
+
+
+@pytest.fixture(scope="module")
+def stalling_server() -> Iterator[str]:
+    """The address of a server with that engine."""
+    app: Any = importlib.import_module("crossfuse_server.app")
+    settings: Any = importlib.import_module("crossfuse_server.settings")
+    with tempfile.TemporaryDirectory() as models:
+        write_bundle(Path(models), "none")
+        chosen = settings.ServerSettings(
+            port=0, models=Path(models), default_model="none", warm_up="32x32"
+        )
+        server = app.FusionServer(chosen, lambda _: [StallingEngine()])
+    server.start()
+    yield f"127.0.0.1:{server.port}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def loaders() -> Iterator[Loaders]:
+    """One process that makes calls."""
+    with Loaders(1) as found:
+        yield found
+
+
+def test_an_open_loop_shows_a_stall(stalling_server: str, loaders: Loaders) -> None:
+    rate, seconds = 160.0, 3.0
+    planned = plan("constant", rate, seconds)
+    served = loaders.run(Load(stalling_server, "", 32, 32, seconds, planned=planned))
+    assert served.failures == {}
+    assert len(served.latencies) == len(planned) == 480
+    p99 = percentile_of(served.latencies, 99).value
+    assert p99 is not None
+    # 5 % of the calls fall into a stall; the latest fifth of them waits at least 40 ms.
+    assert p99 > 0.7 * 1e3 * STALL
+
+
+def test_a_closed_loop_says_what_it_is(stalling_server: str) -> None:
+    asked = ServeBench(
+        server=stalling_server, model="", size=(32, 32), concurrency=[1, 2], rates=[40.0],
+        arrivals=["poisson"], modes=["unary", "stream"], encodings=["png"], seconds=0.5,
+    )  # fmt: skip
+    document = run_bench(asked, "crossfuse bench serve", lambda _: None).as_json()
+    validate(document)
+    one, two, unary, stream = document["rows"]
+    for row, callers in ((one, 1), (two, 2)):
+        assert (row["kind"], row["label"]) == ("closed loop", "service time")
+        assert row["concurrency"] == callers
+    assert unary["label"] == stream["label"] == "latency from the planned start"
+    assert unary["arrivals"] == "poisson"
+    assert stream["n"] + sum(stream["dropped"].values()) == 20
+    for row in document["rows"]:
+        assert row["n"] > 0
+        assert sum(row["phases"].values()) == pytest.approx(row["mean"], rel=1e-6)
+        named = sum(row["phases"][name] for name in ("decode", "queue", "infer", "encode"))
+        assert named <= row["server_total_ms"] * 1.001
+        assert row["phase_residual"] == pytest.approx(1 - named / row["server_total_ms"])
+    assert document["extra"]["client_capacity"]["throughput"] > 0
+    assert document["extra"]["knee"] in (1, 2)
+    assert document["p50"] == one["p50"]
+
+
+def test_failures_are_counted_by_reason(stalling_server: str, loaders: Loaders) -> None:
+    served = loaders.run(Load(stalling_server, "nobody", 32, 32, 0.1, planned=[0.0, 0.05]))
+    assert served.failures == {"UnknownModel": 2}
+    assert served.latencies == []
+
+
+def test_plans_keep_their_rate() -> None:
+    assert plan("constant", 4, 1) == [0, 0.25, 0.5, 0.75]
+    gaps = np.diff(plan("poisson", 100, 50))
+    assert gaps.mean() == pytest.approx(0.01, rel=0.05)
+    # Exponential: the standard deviation is the mean.
+    assert gaps.std() == pytest.approx(gaps.mean(), rel=0.1)
+
+
+def test_verdicts_need_evidence() -> None:
+    none: dict[str, Any] = {"failures": {}, "dropped": {}}
+    fast, few = latency_fields([10.0] * 400), latency_fields([10.0] * 100)
+    assert verdict({**fast, **none}, 16.7) == "kept"
+    assert verdict({**few, **none}, 16.7) == "undecided"
+    assert verdict({**few, **none}, 9) == "broken"
+    assert verdict({**fast, **none, "dropped": {"overrun": 5}}, 16.7) == "broken"
+
+
+def test_windows_of_time_must_agree() -> None:
+    starts = np.linspace(0, 3, 300)
+    assert stable_in_time([5.0] * 300, list(starts))
+    assert not stable_in_time(list(5 + starts), list(starts))
+    assert not stable_in_time([5.0] * 300, list(starts**2))
