@@ -44,7 +44,7 @@ class StudentConfig:
     mean_input: bool
     """Every pixel also knows the means of both pictures: what is warm depends on the scene."""
     head: str
-    """bounded: clamped to 0..255, not stretched to the picture's extremes, which makes video flicker."""
+    """bounded: clamped to 0..255; stretching to each picture's extremes makes video flicker."""
 
     def __post_init__(self) -> None:
         for field in (
