@@ -29,9 +29,7 @@ COMMANDS = {
     "ablate": Command("crossfuse.cli.ablate", "plan, run and report an ablation study"),
     "attention": Command("crossfuse.cli.attention", "show where a network's attention looks"),
     "bench": Command("crossfuse.cli.bench", "measure latency and throughput, write a report"),
-    "calibrate": Command(
-        "crossfuse.cli.calibrate", "measure how two cameras stand to each other"
-    ),
+    "calibrate": Command("crossfuse.cli.calibrate", "measure how two cameras stand to each other"),
     "compare-runs": Command(
         "crossfuse.cli.compare_runs", "compare training runs on what they held out"
     ),

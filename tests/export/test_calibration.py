@@ -53,7 +53,7 @@ def test_synthetic_scenes_where_there_are_none(tmp_path: Path) -> None:
 
 def test_pictures_of_two_sizes_are_refused(tmp_path: Path) -> None:
     chosen = calibration([write_pairs(tmp_path / "odd", 1, vis_size=(41, 48))], None)
-    with pytest.raises(InvalidInput, match=r"vis of 000: got shape \(41, 48, 3\); valid: \(40, 48\)"):
+    with pytest.raises(InvalidInput, match=r"vis of 000: got shape \(41, 48, 3\)"):
         list(chosen)
 
 
