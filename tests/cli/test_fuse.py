@@ -189,7 +189,7 @@ def test_a_full_disk_stops_the_folder_and_leaves_nothing_half_written(
 def test_ctrl_c_in_the_middle_keeps_what_is_done_and_resumes(
     tmp_path: Path, mean_bundle: Path
 ) -> None:
-    total = 400
+    total = 1000
     write_pair(tmp_path, "p0")
     for side in ("ir", "vis"):
         first = tmp_path / side / "p0.png"

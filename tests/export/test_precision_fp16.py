@@ -103,9 +103,20 @@ def is_rounded(content: bytes, node: str) -> bool:
     return found.output[0].endswith(".exact")
 
 
-def test_no_island_where_none_is_needed(student: nn.Module, student_model: onnx.ModelProto) -> None:
+def means_of(student: nn.Module, model: onnx.ModelProto) -> frozenset[str]:
+    """The nodes of the student's means, which are in single precision whatever is measured."""
+    (means,) = (island for island in fp32_islands.ALWAYS if island.name == "means")
+    nodes = island_nodes(means, FusionGraph(student), model)
+    assert nodes
+    return nodes
+
+
+def test_no_island_beside_the_means_where_none_is_needed(
+    student: nn.Module, student_model: onnx.ModelProto
+) -> None:
     choice = choose_islands(FusionGraph(student), student_model, lambda content: MEASURED)
-    assert (choice.islands, choice.nodes) == ((), frozenset())
+    assert choice.islands == ("means",)
+    assert choice.nodes == means_of(student, student_model)
 
 
 def test_the_island_that_is_needed_and_no_other(
@@ -123,8 +134,8 @@ def test_the_island_that_is_needed_and_no_other(
         return MEASURED
 
     choice = choose_islands(graph, student_model, measured)
-    assert choice.islands == ("HardSigmoid",)
-    assert choice.nodes == gains
+    assert choice.islands == ("means", "HardSigmoid")
+    assert choice.nodes == gains | means_of(student, student_model)
 
 
 def test_refused_when_no_island_helps(student: nn.Module, student_model: onnx.ModelProto) -> None:

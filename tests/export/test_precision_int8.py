@@ -46,6 +46,7 @@ def test_first_and_last_convolutions_are_found(student_model: onnx.ModelProto) -
     assert {name.partition("/")[0] for name in end_convolutions(student_model)} == {
         "network.ir_stem",
         "network.vis_stem",
+        "network.mean_stem",
         "network.ir_gain",
         "network.vis_gain",
         "network.offset",
