@@ -189,7 +189,7 @@ def test_a_full_disk_stops_the_folder_and_leaves_nothing_half_written(
 def test_ctrl_c_in_the_middle_keeps_what_is_done_and_resumes(
     tmp_path: Path, mean_bundle: Path
 ) -> None:
-    total = 1000
+    total = 400
     write_pair(tmp_path, "p0")
     for side in ("ir", "vis"):
         first = tmp_path / side / "p0.png"
@@ -199,7 +199,11 @@ def test_ctrl_c_in_the_middle_keeps_what_is_done_and_resumes(
         sys.executable, "-m", "crossfuse", "fuse", "--ir", str(tmp_path / "ir"), "--vis",
         str(tmp_path / "vis"), "-o", str(tmp_path / "out"), "--model", str(mean_bundle), "--json",
     ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell that runs the tests in the background has it ignored, for all they start too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     out = tmp_path / "out"
     while process.poll() is None and not (out.is_dir() and len(names(out)) > 3):
         time.sleep(0.005)
