@@ -39,7 +39,9 @@ def test_a_video_gives_a_report(server: str) -> None:
     assert (row["n"], row["size"], row["streams"]) == (8, "480x640", 1)
     assert row["p50"] > 0
     assert row["throughput"] == pytest.approx(1e3 / row["interval_ms"], rel=0.9)
-    assert row["dropped"] == row["failures"] == {}
+    assert row["failures"] == {}
+    # Both cameras are live: where one starts a frame early, that frame has no partner.
+    assert row["dropped"].keys() <= {"infrared: unpaired", "visible: unpaired"}
 
 
 def test_a_video_that_cannot_be_fused_is_an_error(server: str) -> None:
