@@ -14,6 +14,7 @@ import numpy as np
 from crossfuse.errors import CrossFuseError, InvalidInput, OutputError
 from crossfuse.images import HeldMapping, parse_mapping
 from crossfuse.streaming import Answer, Dropped, Failed, Source
+from crossfuse.streaming.steady_infrared import SteadyInfrared
 from crossfuse.video.flicker import FlickerMeter
 from crossfuse.video.fusing import Backend, FusedPair, FusingStream, ReadyPair
 from crossfuse.video.layout import compose
@@ -55,6 +56,7 @@ class Session:
         self._addresses = {Source.INFRARED: ir, Source.VISIBLE: vis}
         self._aligner = None if rig is None else RigAligner(rig, crop=options.crop)
         self._mapping = HeldMapping(parse_mapping(options.ir_mapping), polarity=options.ir_polarity)
+        self._steady = SteadyInfrared()
         self._readers: dict[Source, Reader] = {}
         for source in Source:
             self._readers[source] = self._reader(source)
@@ -183,7 +185,7 @@ class Session:
 
     def _ready_pairs(self) -> Iterator[ReadyPair]:
         for number, pair in enumerate(self._pairs, start=1):
-            ir = self._mapping.apply(pair.ir)
+            ir = self._steady.apply(self._mapping.apply(pair.ir))
             vis = np.asarray(pair.vis, np.uint8)
             if self._aligner is not None:
                 ir, vis = self._aligner.align(ir, vis)
