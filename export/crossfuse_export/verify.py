@@ -104,6 +104,7 @@ def verify(
     *,
     data: Path | None = None,
     sizes: Sequence[tuple[int, int]] = SIZES,
+    batches: Sequence[int] = BATCHES,
     only: Collection[str] | None = None,
     taps: bool = False,
 ) -> ParityReport:
@@ -140,7 +141,7 @@ def verify(
         files={precision: entry.sha256 for precision, entry in manifest.files.items()},
         versions={"torch": torch.__version__, "onnxruntime": onnxruntime.__version__},
         data="none but the sample" if data is None else ", ".join(picture.name for picture in real),
-        cases=tuple(_cases(under_test, real, sizes, only)),
+        cases=tuple(_cases(under_test, real, sizes, batches, only)),
         not_finite={
             precision: not_finite(model, finite_pictures) for precision, model in models.items()
         },
@@ -186,6 +187,7 @@ def _cases(
     under_test: Sequence[FileUnderTest],
     real: Sequence[Picture],
     sizes: Sequence[tuple[int, int]],
+    batches: Sequence[int],
     only: Collection[str] | None,
 ) -> Iterator[Case]:
     references = {file.reference for file in under_test}
@@ -195,7 +197,7 @@ def _cases(
             for picture in pictures_of(height, width, real)
             if only is None or picture.name in only
         ]
-        steps = len(pictures) * (len(references) + len(under_test) * len(BATCHES))
+        steps = len(pictures) * (len(references) + len(under_test) * len(batches))
         with tqdm(total=steps, desc=f"{height}x{width}", unit="picture", disable=None) as bar:
             expected: dict[Reference, list[tuple[UInt8Array, float | None]]] = {}
             for reference in references:
@@ -204,7 +206,7 @@ def _cases(
                     expected[reference].append(reference.fuse(picture))
                     bar.update()
             for file in under_test:
-                for batch in BATCHES:
+                for batch in batches:
                     for case in _batched(file, pictures, expected[file.reference], batch):
                         yield case
                         bar.update()
