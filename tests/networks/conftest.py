@@ -69,12 +69,6 @@ DIFFERENT: dict[str, Overrides] = {
     "norm-none": {"decoder_norm": "none"},
     "bounded": {"head": "bounded"},
     "gains": {"output": "gains", "head": "bounded", "decoder_norm": "hidden"},
-    "large-gains": {
-        "output": "gains",
-        "largest_gain": 1.6,
-        "head": "bounded",
-        "decoder_norm": "hidden",
-    },
     "affine": {"head": "affine", "affine_gain": 50.0, "affine_offset": 100.0},
 }
 

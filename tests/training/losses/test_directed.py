@@ -155,7 +155,8 @@ def test_lift_knows_no_extremes_of_the_picture() -> None:
     spot = picture.clone()
     spot[..., :4, :4] = 255
     far = (slice(None), slice(None), slice(None), slice(100, None))
-    assert torch.allclose(lift_contrast(picture, 0.5)[0][far], lift_contrast(spot, 0.5)[0][far])
+    lifted, beside = lift_contrast(picture, 0.5)[0][far], lift_contrast(spot, 0.5)[0][far]
+    assert float((lifted - beside).abs().amax()) < 0.1
 
 
 def test_the_lifted_wish_is_what_the_loss_asks_for() -> None:

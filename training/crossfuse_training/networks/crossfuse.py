@@ -82,7 +82,7 @@ class CrossFuse(nn.Module):
             fused = self.residual(fused, ir_features.deep, vis_features.deep)
         decoded: Tensor = self.decoder(fused, ir_features, vis_features)
         if self.config.output == "gains":
-            decoded = apply_gains(decoded, ir, vis, self.config.largest_gain)
+            decoded = apply_gains(decoded, ir, vis)
         return decoded[:, :, :height, :width]
 
     def fold_temperatures(self) -> None:

@@ -92,8 +92,6 @@ class CrossFuseConfig(EncoderConfig):
     output: str = "direct"
     """What the decoder's map is: direct, the picture, or gains, how much of each picture to take at
     every pixel and what to add, so that their detail reaches the result as it is."""
-    largest_gain: float = 1.0
-    """With gains: their upper limit; at 1 neither the noise nor the detail of a picture grows."""
 
     head: str = "minmax"
     affine_gain: float = 63.75
@@ -203,12 +201,6 @@ class CrossFuseConfig(EncoderConfig):
                 self.decoder_norm,
                 "hidden or none with output=gains",
             )
-        require(
-            self.largest_gain == 1 if self.output != "gains" else self.largest_gain > 0,
-            "largest_gain",
-            self.largest_gain,
-            "above 0 with output=gains, else 1",
-        )
         for field, fixed in (("affine_gain", 63.75), ("affine_offset", 127.5)):
             require(
                 self.head == "affine" or getattr(self, field) == fixed,

@@ -53,7 +53,6 @@ PUBLISHED = CrossFuseConfig(
     decoder_norm="batch",
     upsampling="nearest",
     output="direct",
-    largest_gain=1.0,
     head="minmax",
     affine_gain=63.75,
     affine_offset=127.5,
@@ -96,8 +95,6 @@ CROSSFUSE_VARIANTS = {
         self_layers=1,
         mlp_ratio=2.0,
         decoder_channels=48,
-        # Above 1, so that local contrast can be raised.
-        largest_gain=1.6,
     ),
     # The most of the work in the encoders; where speed matters less.
     "base-wide": replace(_OURS, growth_channels=48, half_channels=96, deep_channels=96, heads=12),

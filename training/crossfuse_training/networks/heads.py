@@ -51,10 +51,10 @@ class ClampedHead(nn.Module):
         return clamped
 
 
-def apply_gains(maps: Tensor, ir: Tensor, vis: Tensor, largest: float) -> Tensor:
-    """The picture that maps [B,3,H,W] describe: a gain up to `largest` of each, and an offset."""
-    gains = largest * F.hardsigmoid(maps[:, :2])
-    return gains[:, :1] * ir + gains[:, 1:] * vis + GREY_OFFSET_SCALE * maps[:, 2:]
+def apply_gains(maps: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
+    """The picture that maps [B,3,H,W] describe: a gain up to 1 of each picture, and an offset."""
+    ir_gain, vis_gain = F.hardsigmoid(maps[:, :1]), F.hardsigmoid(maps[:, 1:2])
+    return ir_gain * ir + vis_gain * vis + GREY_OFFSET_SCALE * maps[:, 2:]
 
 
 def output_head(config: CrossFuseConfig) -> nn.Module:

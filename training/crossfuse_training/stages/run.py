@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from crossfuse.errors import CrossFuseError
+from crossfuse.errors import CrossFuseError, InvalidInput
 from crossfuse_training.checkpoint import load
 from crossfuse_training.data import Batch, Batches, Data, PairFiles
 from crossfuse_training.losses import InertReport
@@ -72,6 +72,7 @@ class Run:
         self._waited = 0.0
         self._keeper = Keeper(recipe, folder, data, workers)
         self._restore()
+        self._check_where_the_others_are()
         self._reporter: Reporter | None = None
         if workers.is_first:
             folder.forget_later_files(self.step)
@@ -228,3 +229,13 @@ class Run:
         self._progress.restore(state.helpers["losses"])
         self._history = list(state.history)
         restore_random(state.random)
+
+    def _check_where_the_others_are(self) -> None:
+        """Processes that resume from different steps would wait for each other forever."""
+        step = self._workers.from_first(self.step)
+        if step != self.step:
+            raise InvalidInput(
+                "output",
+                f"{self.folder.path} at step {self.step}, and the first process is at step {step}",
+                "one folder that all machines share",
+            )
