@@ -14,6 +14,9 @@ DEFAULT_TARGET = "localhost:8001"
 
 HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 GRPC_SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "xds:")
+# Names that may stand for several servers, such as a headless service of Kubernetes.
+SCHEMES_OF_MANY = ("dns:", "ipv4:", "ipv6:")
+TAKE_TURNS = '{"loadBalancingConfig":[{"round_robin":{}}]}'
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -78,8 +81,9 @@ class Connection:
         return [] if self.token is None else [("authorization", f"Bearer {self.token}")]
 
     @property
-    def options(self) -> list[tuple[str, int]]:
+    def options(self) -> list[tuple[str, str | int]]:
         """How gRPC holds the connection."""
+        many = self.target.startswith(SCHEMES_OF_MANY)
         largest = self.max_pixels * BYTES_PER_PIXEL + BYTES_BESIDE_PIXELS
         return [
             ("grpc.max_receive_message_length", largest),
@@ -101,6 +105,8 @@ class Connection:
             ("grpc.use_local_subchannel_pool", 1),
             # A proxy of this machine's environment is of no use on the way to this machine.
             ("grpc.enable_http_proxy", 0 if self._is_loopback else 1),
+            # A call goes to the next of several servers, a stream stays with the one it began with.
+            *([("grpc.service_config", TAKE_TURNS)] if many else []),
         ]
 
     @property
