@@ -12,6 +12,7 @@ a program that only talks to a server never loads a runtime.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from crossfuse import errors
@@ -30,6 +31,9 @@ _HOME = {
     "load": "crossfuse.fuser",
     "synthetic": "crossfuse.synthetic",
 }
+
+# onnxruntime has telemetry since 1.31, and reads this when it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["Fuser", "FusionClient", "__version__", "aio", "client", "errors", "load", "synthetic"]
 

@@ -33,6 +33,8 @@ from crossfuse.client.errors import ClientError
 from crossfuse.client.frames import StreamItem, StreamLedger
 from crossfuse.client.grpc_async_transport import AsyncGrpcTransport
 from crossfuse.client.local_transport import AsyncLocalTransport as LocalTransport
+from crossfuse.client.oip_async_transport import AsyncOipTransport
+from crossfuse.client.oip_options import CROSSFUSE, OIP
 from crossfuse.client.requests import Homography, fuse_request
 from crossfuse.client.results import FuseResult, ModelInfo, ServerInfo, StreamResult
 from crossfuse.client.retries import DEFAULT_RETRIES, WITHOUT_END, Attempts
@@ -56,6 +58,7 @@ class FusionClient(BaseClient):
         token: str | None = None,
         tls: TlsOptions | bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        protocol: str = CROSSFUSE,
         transport: Transport | None = None,
     ) -> None:
         super().__init__(
@@ -65,9 +68,11 @@ class FusionClient(BaseClient):
             token=token,
             tls=tls,
             max_pixels=max_pixels,
+            protocol=protocol,
             replaced=transport is not None,
         )
-        self._transport = transport or AsyncGrpcTransport(self._connection)
+        speak = AsyncOipTransport if protocol == OIP else AsyncGrpcTransport
+        self._transport: Transport = transport or speak(self._connection)
 
     async def fuse(
         self,

@@ -1,192 +1,155 @@
-"""Changed request bytes, a million times: only documented answers, no fault, no growth.
+"""Changed requests and metadata, a million: only documented answers, no fault, no growth.
 
-    python -m crossfuse_bench.fuzz -o FILE.md [--runs 1000000] [--seed 0] [--seconds 0]
+    python -m crossfuse_bench.fuzz -o FILE.md [--runs 1000000] [--seconds 0]
 
-The bytes go through everything a message of a real call goes through, from decoding to the encoded
+The bytes go through everything a message of a real call goes through, from its token to the encoded
 answer, without the sockets in between. Each run starts from a good request and changes it: bytes
-flipped, cut, doubled or mixed with those of another request, or fields set to what is on the edge.
+flipped, cut, doubled or mixed with those of another request, or fields set to what is on the edge;
+one in ten calls comes with no token, or with one that is almost right.
+
+What was done is kept beside the report, in FILE.jsonl: a command that ends early, or is ended by
+--seconds, is gone on with by giving it again. Each part has a seed of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
-import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse_bench.conditions import conditions
-from crossfuse_bench.direct_calls import DirectServer
-from crossfuse_bench.load import raw_request
+from crossfuse_bench.direct_calls import TOKEN, DirectServer
+from crossfuse_bench.fuzz_calls import Metadata, calls
+from crossfuse_bench.machine import commit
 
-SIZE = 32
-DOCUMENTED = {"OK", "INVALID_ARGUMENT", "NOT_FOUND"}
-EDGES = (0, 1, 2, 3, 31, 32, 33, 255, 2**16, 2**31 - 1, 2**31, 2**32 - 1)
-NUMBERS = (0.0, 1.0, -1.0, 1e308, -1e-308, float("nan"), float("inf"))
-REPORT_EVERY = 50_000
+DOCUMENTED = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "UNAUTHENTICATED"}
 
-
-def corpus() -> list[pb.FuseRequest]:
-    """Good requests of every kind."""
-    raw = raw_request(SIZE, SIZE)
-    ir = np.frombuffer(raw.ir.data, np.uint8).reshape(SIZE, SIZE)
-    vis = np.frombuffer(raw.vis.data, np.uint8).reshape(SIZE, SIZE, 3)
-    found = [raw]
-    for suffix, encoding in ((".png", pb.ENCODING_PNG), (".jpg", pb.ENCODING_JPEG)):
-        request = pb.FuseRequest(
-            ir=pb.Image(encoding=encoding, data=cv2.imencode(suffix, ir)[1].tobytes()),
-            vis=pb.Image(encoding=encoding, data=cv2.imencode(suffix, vis)[1].tobytes()),
-            options=pb.FuseOptions(output_encoding=encoding, quality=80),
-        )
-        found.append(request)
-    deep = pb.FuseRequest()
-    deep.CopyFrom(raw)
-    deep.ir.dtype = pb.DATA_TYPE_UINT16
-    deep.ir.data = (ir.astype("<u2") * 64).tobytes()
-    deep.options.ir_mapping.percentile.low, deep.options.ir_mapping.percentile.high = 1, 99
-    aligned = pb.FuseRequest()
-    aligned.CopyFrom(raw)
-    aligned.options.homography.extend([1, 0, 2, 0, 1, 2, 0, 0, 1])
-    aligned.model.name, aligned.request_id = "none", "pair 7"
-    return [*found, deep, aligned]
-
-
-def changed_fields(chance: random.Random, request: pb.FuseRequest) -> bytes:
-    """One to four fields on the edge of what they may be."""
-    changed = pb.FuseRequest()
-    changed.CopyFrom(request)
-    for _ in range(chance.randint(1, 4)):
-        image = chance.choice([changed.ir, changed.vis])
-        options = changed.options
-        what = chance.randrange(8)
-        if what < 3:
-            setattr(image, ("width", "height", "channels")[what], chance.choice(EDGES))
-        elif what < 6:
-            name = ("dtype", "encoding", "color_space")[what - 3]
-            setattr(image, name, chance.randint(0, 6))
-        elif what == 6:
-            options.homography.append(chance.choice(NUMBERS))
-        else:
-            options.quality = chance.choice(EDGES)
-            setattr(options, "output_encoding", chance.randint(0, 6))  # noqa: B010 - any number
-    return changed.SerializeToString()
-
-
-def changed_bytes(chance: random.Random, message: bytes, other: bytes) -> bytes:
-    """Bytes flipped, cut, doubled, or mixed with those of another message."""
-    data = bytearray(message)
-    # The head holds the structure; the rest is mostly pictures.
-    reach = len(data) if chance.random() < 0.3 else min(len(data), 96)
-    for _ in range(chance.randint(1, 6)):
-        data[chance.randrange(reach)] = chance.randrange(256)
-    kind = chance.random()
-    if kind < 0.2:
-        del data[chance.randrange(len(data)) :]
-    elif kind < 0.3:
-        at = chance.randrange(len(data))
-        data[at:at] = data[at : at + chance.randint(1, 40)]
-    elif kind < 0.4:
-        data[chance.randrange(len(data)) :] = other[chance.randrange(len(other)) :]
-    return bytes(data)
-
-
-def messages(seed: int) -> Iterator[bytes]:
-    """Changed requests without end; the same ones for the same seed."""
-    chance = random.Random(seed)  # noqa: S311 - a load, not a secret
-    requests = corpus()
-    serialized = [request.SerializeToString() for request in requests]
-    while True:
-        number = chance.randrange(len(requests))
-        if chance.random() < 0.4:
-            yield changed_fields(chance, requests[number])
-        else:
-            yield changed_bytes(chance, serialized[number], chance.choice(serialized))
+# What an interruption may lose.
+KEEP_EVERY = 20_000
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What the server answered."""
+class Part:
+    """What the server answered to the calls of one seed."""
 
+    seed: int
+    commit: str
     runs: int = 0
-    codes: Counter[str] = field(default_factory=Counter)
+    codes: dict[str, int] = field(default_factory=dict)
     undocumented: list[str] = field(default_factory=list)
-    log: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    first_mb: float = 0.0
+    last_mb: float = 0.0
+    """Memory of the process, after the first hundred runs and at the end."""
 
 
-def fuzz(server: DirectServer, runs: int, seed: int, seconds: float = 0.0) -> Outcome:
+def fault(code: str, metadata: Metadata) -> bool:
+    """Whether an answer is not documented, or let in, or kept out, the wrong caller."""
+    scheme, _, token = dict(metadata).get("authorization", "").partition(" ")
+    is_known = scheme.lower() == "bearer" and token.strip() == TOKEN
+    return code not in DOCUMENTED or (code == "UNAUTHENTICATED") is is_known
+
+
+def fuzz(server: DirectServer, runs: int, seed: int, seconds: float = 0.0) -> Part:
     """So many runs, or as many as fit into the time where one is given."""
-    outcome = Outcome()
+    part = Part(seed, commit())
     started = time.monotonic()
-    for message in messages(seed):
-        code, told = server.fuse(message)
-        outcome.runs += 1
-        outcome.codes[code] += 1
-        if code not in DOCUMENTED and len(outcome.undocumented) < 10:
-            outcome.undocumented.append(f"{code}: {told}: {message[:200].hex()}")
-        outcome.seconds = time.monotonic() - started
-        over = outcome.runs >= runs or 0 < seconds < outcome.seconds
-        if over or outcome.runs % REPORT_EVERY == 0:
-            outcome.log.append(
-                f"{outcome.seconds:7.1f} s  {outcome.runs:8} runs  "
-                f"{server.resident_mb():6.1f} MB  {dict(sorted(outcome.codes.items()))}"
-            )
-            print(outcome.log[-1], file=sys.stderr)
-        if over:
+    for message, metadata in calls(seed, TOKEN):
+        code, told = server.fuse(message, metadata)
+        part.runs += 1
+        part.codes[code] = part.codes.get(code, 0) + 1
+        if fault(code, metadata) and len(part.undocumented) < 10:
+            part.undocumented.append(f"{code}: {told}: {metadata!r}: {message[:200].hex()}")
+        part.seconds = time.monotonic() - started
+        if part.runs == min(100, runs):
+            part.first_mb = server.resident_mb()
+        if part.runs >= runs or 0 < seconds < part.seconds:
             break
-    return outcome
+    part.last_mb = server.resident_mb()
+    return part
 
 
-def report(outcome: Outcome, seed: int) -> str:
-    """The outcome as Markdown."""
-    good = not outcome.undocumented
+def fuzz_on(server: DirectServer, kept: Path, runs: int, seconds: float) -> list[Part]:
+    """Go on until there are so many runs in all, or the time is over; each part is kept."""
+    parts = read_parts(kept)
+    end = time.monotonic() + seconds if seconds else float("inf")
+    while (left := runs - sum(part.runs for part in parts)) > 0 and time.monotonic() < end:
+        limit = max(end - time.monotonic(), 0.001) if seconds else 0.0
+        part = fuzz(server, min(left, KEEP_EVERY), len(parts), limit)
+        with kept.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(asdict(part)) + "\n")
+        parts.append(part)
+        print(f"{sum(each.runs for each in parts):8} of {runs}", file=sys.stderr)
+    return parts
+
+
+def read_parts(kept: Path) -> list[Part]:
+    """Those of earlier commands."""
+    if not kept.exists():
+        return []
+    lines = kept.read_text(encoding="utf-8").splitlines()
+    return [Part(**json.loads(line)) for line in lines]
+
+
+def report(parts: Sequence[Part]) -> str:
+    """All parts as Markdown."""
+    codes: Counter[str] = Counter()
+    for part in parts:
+        codes.update(part.codes)
+    undocumented = [line for part in parts for line in part.undocumented]
+    commits = ", ".join(dict.fromkeys(part.commit for part in parts))
+    seconds = sum(part.seconds for part in parts)
     return "\n".join(
         [
-            "# Fuzzing of request bytes",
+            "# Fuzzing of requests and metadata",
             "",
             *conditions("protobuf", "numpy", "opencv-python-headless"),
-            f"- Method: {outcome.runs} changed FuseRequests (seed {seed}) in "
-            f"{outcome.seconds:.0f} s through decoding, checks, picture decoders, queue and "
+            f"- Commit: {commits}",
+            f"- Method: {codes.total()} changed FuseRequests (seeds 0 to {len(parts) - 1}) in "
+            f"{seconds:.0f} s through token, decoding, checks, picture decoders, queue and "
             "encoders of the server, without sockets; an engine that returns the visible picture.",
-            f"- Repeat it: `python -m crossfuse_bench.fuzz -o FILE.md --runs {outcome.runs}`",
+            f"- Repeat it: `python -m crossfuse_bench.fuzz -o FILE.md --runs {codes.total()}`",
             "",
-            f"Only {', '.join(sorted(DOCUMENTED))}: **{'kept' if good else 'NOT kept'}**.",
+            f"Only {', '.join(sorted(DOCUMENTED))}, and UNAUTHENTICATED for those without the "
+            f"token alone: **{'NOT kept' if undocumented else 'kept'}**.",
             "",
-            *outcome.undocumented,
-            "```",
-            *outcome.log,
-            "```",
+            *undocumented[:20],
+            "| what | value |",
+            "| --- | ---: |",
+            *(f"| {code} | {count} |" for code, count in sorted(codes.items())),
+            f"| most that the memory of the process grew within a part, MB | "
+            f"{max(part.last_mb - part.first_mb for part in parts):.1f} |",
+            f"| its memory at the end of the parts, least and most, MB | "
+            f"{min(part.last_mb for part in parts):.1f} to "
+            f"{max(part.last_mb for part in parts):.1f} |",
             "",
         ]
     )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run and write the report; 1 when an answer was not documented."""
+    """Go on and write the report; 1 when an answer was not documented."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.md")
-    parser.add_argument("--runs", type=int, default=1_000_000, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--runs", type=int, default=1_000_000, help="in all; default: %(default)s")
     parser.add_argument("--seconds", type=float, default=0.0, help="end earlier; 0: do not")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         server = DirectServer(Path(folder))
-        outcome = fuzz(server, args.runs, args.seed, args.seconds)
+        parts = fuzz_on(server, args.output.with_suffix(".jsonl"), args.runs, args.seconds)
         server.end()
-    args.output.write_text(report(outcome, args.seed), encoding="utf-8")
-    return int(bool(outcome.undocumented))
+    args.output.write_text(report(parts), encoding="utf-8")
+    return int(any(part.undocumented for part in parts))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
     python -m crossfuse_bench.soak -o FILE.md [--minutes 30]
 
-All at once: unary callers with RAW and PNG pictures of changing sizes, streams, a stream whose
-caller is killed, broken requests, calls that are cancelled, connections that come and go, and a
-reload every few seconds. Every half minute all of them rest, until the server has given free memory
-back; what it holds then is what counts. The slope of the second half of its memory, the first half
-being the warm-up, is the result.
+All at once: unary callers with RAW and PNG pictures of changing sizes, streams, callers that crash
+in the middle of a message, broken requests, calls that are cancelled, connections that come and go,
+and a reload every few seconds. Every half minute all of them rest, until the server has given free
+memory back; what it holds then is what counts. The slope of the second half of its memory, the
+first half being the warm-up, is the result.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import numpy as np
 
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse_bench.conditions import conditions
+from crossfuse_bench.half_messages import HalfMessages
 from crossfuse_bench.load import connected, raw_request
 from crossfuse_bench.soak_server import SoakServer
 
@@ -39,6 +40,15 @@ MOST_SLOPE_MB = 1.0
 # A server that has been idle for five seconds gives its free memory back.
 WORK_SECONDS = 22.0
 REST_SECONDS = 8.0
+METHODS = tuple(
+    f"/{service}/{method}"
+    for service, method in (
+        ("crossfuse.v1.FusionService", "Fuse"),
+        ("crossfuse.v1.FusionService", "FuseStream"),
+        ("crossfuse.v1.FusionService", "GetServerInfo"),
+        ("grpc.health.v1.Health", "Check"),
+    )
+)
 DOCUMENTED = {"OK", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "CANCELLED", "DEADLINE_EXCEEDED"}
 
 
@@ -49,8 +59,9 @@ class Sample:
     at: float
     memory_mb: float
     threads: int
-    """Outside the pools."""
+    """Outside the pools, and not of gRPC's event engine."""
     pooled: int
+    event_engine: int
     descriptors: int
 
 
@@ -101,6 +112,7 @@ class Soak:
             self._streams,
             self._rubbish,
             self._leavers,
+            self._crash,
             self._reload,
         ]
         threads = [threading.Thread(target=self._until_the_end, args=(work,)) for work in works]
@@ -110,10 +122,16 @@ class Soak:
         while time.monotonic() < self._end:
             time.sleep(WORK_SECONDS)
             self._rest()
-            memory, threads_now, pooled, descriptors = self._server.holds()
-            at = time.monotonic() - started
+            held = self._server.holds()
             self.outcome.samples.append(
-                Sample(at, memory / 2**20, threads_now, pooled, descriptors)
+                Sample(
+                    time.monotonic() - started,
+                    held.memory / 2**20,
+                    held.threads,
+                    held.pooled,
+                    held.event_engine,
+                    held.descriptors,
+                )
             )
             self._go.set()
         for thread in threads:
@@ -189,6 +207,17 @@ class Soak:
             calls = [stub.Fuse.future(request, timeout=chance.choice([0.02, 30])) for _ in range(4)]
             time.sleep(chance.uniform(0.0, 0.05))
             calls[0].cancel()
+        codes = [call.code().name for call in calls]
+        with self._lock:
+            self.outcome.codes.update(codes)
+
+    def _crash(self, chance: random.Random) -> None:
+        """A caller that is gone in the middle of its messages, without closing anything."""
+        connection = HalfMessages(int(self._server.address.rpartition(":")[2]))
+        for _ in range(chance.randint(1, 8)):
+            connection.begin(chance.choice(METHODS))
+        time.sleep(chance.uniform(0.0, 0.05))
+        connection.crash()
 
     def _reload(self, chance: random.Random) -> None:
         """A new version in, an old one out; now and then a broken one."""
@@ -207,12 +236,13 @@ def report(outcome: Outcome, minutes: float) -> str:
     """The outcome as Markdown."""
     threads = outcome.growth(lambda sample: sample.threads)
     pooled = outcome.growth(lambda sample: sample.pooled)
+    event_engine = outcome.growth(lambda sample: sample.event_engine)
     descriptors = outcome.growth(lambda sample: sample.descriptors)
     later = outcome.second_half
     good = outcome.slope < MOST_SLOPE_MB and max(threads, descriptors) <= 0
     lines = [
         f"| {sample.at / 60:.1f} | {sample.memory_mb:.1f} | {sample.threads} "
-        f"| {sample.pooled} | {sample.descriptors} |"
+        f"| {sample.pooled} | {sample.event_engine} | {sample.descriptors} |"
         for sample in outcome.samples[:: max(len(outcome.samples) // 20, 1)]
     ]
     return "\n".join(
@@ -222,10 +252,10 @@ def report(outcome: Outcome, minutes: float) -> str:
             *conditions("grpcio", "protobuf", "numpy"),
             f"- Method: {minutes:g} minutes of mixed load on one server over loopback, at once: "
             "unary calls RAW and PNG of 64x64 to 480x640, streams of both policies, some left in "
-            "the middle, changed bytes, callers that cancel, run out of time or close their "
-            "connection, and reloads, one in five broken. Engines blend in numpy. Every "
-            f"{WORK_SECONDS:g} s the callers rest for {REST_SECONDS:g} s; the table is of the ends "
-            "of these rests.",
+            "the middle, changed bytes, callers that cancel, run out of time, close their "
+            "connection or crash in the middle of a message, and reloads, one in five broken. "
+            f"Engines blend in numpy. Every {WORK_SECONDS:g} s the callers rest for "
+            f"{REST_SECONDS:g} s; the table is of the ends of these rests.",
             f"- Repeat it: `python -m crossfuse_bench.soak -o FILE.md --minutes {minutes:g}`",
             "",
             f"Memory slope under {MOST_SLOPE_MB:g} MB/h and no growth of threads and descriptors "
@@ -236,15 +266,17 @@ def report(outcome: Outcome, minutes: float) -> str:
             f"| memory slope in the second half, MB/h | {outcome.slope:.2f} |",
             f"| least and most memory there, MB | {min(s.memory_mb for s in later):.1f} to "
             f"{max(s.memory_mb for s in later):.1f} |",
-            f"| growth of threads there, outside the pools | {threads} |",
+            f"| growth of threads there, outside the pools and gRPC | {threads} |",
             f"| growth of threads there, in the pools, which are bounded | {pooled} |",
+            "| growth of threads there, of gRPC's event engine, which lets them go after half a "
+            f"minute of rest | {event_engine} |",
             f"| growth of descriptors there | {descriptors} |",
             f"| reloads | {outcome.reloads} |",
             f"| rounds by outcome | {dict(sorted(outcome.codes.items()))} |",
             f"| statuses that are not documented | {sorted(set(outcome.codes) - DOCUMENTED)} |",
             "",
-            "| minute | memory MB | threads | threads in pools | descriptors |",
-            "| ---: | ---: | ---: | ---: | ---: |",
+            "| minute | memory MB | threads | threads in pools | threads of gRPC | descriptors |",
+            "| ---: | ---: | ---: | ---: | ---: | ---: |",
             *lines,
             "",
         ]

@@ -3,7 +3,8 @@
 recordings.py   frames of both cameras, with their times
 features.py     what infrared and visible pictures have in common
 search.py       coarse: all scales, turns and shifts
-refine.py       fine: blocks of the picture, many frames, robust
+blocks.py       how far each block of the picture lies off, from many frames
+refine.py       fine: one homography for all blocks, robust
 timing.py       the time offset
 automatic.py    all of that together
 points.py       from listed points or a heated chessboard

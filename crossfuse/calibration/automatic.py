@@ -15,7 +15,7 @@ from crossfuse.calibration.search import Candidate, search
 from crossfuse.calibration.timing import Offset, offset_by_alignment, offset_by_motion
 
 SEARCHED_PAIRS = 6
-REFINED_PAIRS = 24
+REFINED_PAIRS = 150
 # An alignment that fits so well needs no second try with another guess of the offset.
 CLEAR_FIT = 0.2
 # Two alignments nearer than this, as a share of the width, are one.
@@ -58,34 +58,37 @@ def estimate(ir: Recording, vis: Recording) -> Estimate | None:
         return None
     _, seconds, refined = best
     coarse = refined[0].homography
-    offset = offset_by_alignment(ir, vis, coarse)
-    seconds = seconds if offset is None else offset.seconds
-    pairs = _pairs(ir, vis, seconds, REFINED_PAIRS)
-    if pairs is None:
+    found = _fine(ir, vis, coarse, seconds, coarse)
+    if found is not None and found[1] is None:
+        # A time offset that a coarse alignment does not show, a fine one may.
+        found = _fine(ir, vis, coarse, seconds, found[0].homography)
+    if found is None:
         return None
-    whole = refine(coarse, *pairs, FINE)
-    halves = [
-        refine(coarse, pairs[0][part::2], pairs[1][part::2], FINE)
-        for part in (0, 1)
-        if len(pairs[0]) > 1
-    ]
-    if whole is None or None in halves or not halves:
-        return None
-    first, second = (half for half in halves if half is not None)
+    fine, offset, count = found
     small_ir, small_vis = ir.frames[0].shape[::-1], vis.frames[0].shape[::-1]
-    to_full = resized(small_vis, vis.size)
-    from_full = resized(ir.size, small_ir)
-    homography = to_full @ whole.homography @ from_full
-    spread = corner_error(first.homography, second.homography, small_ir)
+    homography = resized(small_vis, vis.size) @ fine.homography @ resized(ir.size, small_ir)
     return Estimate(
         homography=homography / homography[2, 2],
         offset=offset,
-        spread=spread * vis.size[0] / small_vis[0],
-        fit=whole.fit,
+        spread=fine.spread * vis.size[0] / small_vis[0],
+        fit=fine.fit,
         rival=_rival(refined, small_ir, small_vis[0]),
-        agreement=whole.agreement,
-        pairs=len(pairs[0]),
+        agreement=fine.agreement,
+        pairs=count,
     )
+
+
+def _fine(
+    ir: Recording, vis: Recording, coarse: Matrix, seconds: float, aligned: Matrix
+) -> tuple[Refined, Offset | None, int] | None:
+    """A finer alignment than a coarse one, the time offset of its pairs, and their number.
+
+    The offset is the one that shows with the pictures `aligned`, else `seconds`.
+    """
+    offset = offset_by_alignment(ir, vis, aligned)
+    pairs = _pairs(ir, vis, seconds if offset is None else offset.seconds, REFINED_PAIRS)
+    refined = None if pairs is None else refine(coarse, *pairs, FINE)
+    return None if pairs is None or refined is None else (refined, offset, len(pairs[0]))
 
 
 def _pairs(

@@ -1,21 +1,21 @@
 """From a coarse alignment to a fine one, with an estimate from many places and many frames.
 
-The picture is cut into overlapping blocks. For each block the shift that fits best is found by
-correlating edge directions, summed over all frames; how sharp the peak is in which direction says
-how much the shift is worth. A homography is fitted to the shifts, those that do not agree with the
-others losing their weight, and all is done again with the pictures it aligns.
+A homography is fitted to the shifts of the blocks, those that do not agree with the others losing
+their weight, and all is done again with the pictures it aligns. How far the blocks scatter says how
+much they count against what is known of rigs beforehand: where few agree, corners that no block
+supports stay where a similar picture would have them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from crossfuse.calibration.blocks import OVERLAPPING, Correlation, Shift, correlate, shifts_of
 from crossfuse.calibration.features import (
     FloatArray,
     UInt8Array,
@@ -24,18 +24,20 @@ from crossfuse.calibration.features import (
     seen_region,
     warped_features,
 )
-from crossfuse.calibration.geometry import Matrix, resized, shrink
+from crossfuse.calibration.geometry import Matrix, Size, corner_error, resized, shrink
 
-COLUMNS, ROWS = 8, 6
-# Blocks are this part of the picture, across and down.
-BLOCK = (0.2, 0.25)
-LEAST_SEEN = 0.5
+Floats = NDArray[np.float64]
+
 LEAST_BLOCKS = 8
 # Prior spread of the eight numbers of a correction, relative to half the picture's width: scale,
 # turn, two shifts; aspect, shear and two perspectives, which no rig has much of.
 PRIOR = np.array([0.15, 0.15, 0.2, 0.2, 0.01, 0.01, 0.02, 0.02])
 AGREES_WITHIN = 1.5
 ROUNDS = 15
+# Blocks are never taken to be more exact than so many pixels.
+LEAST_NOISE = 0.15
+# Rounds before the last two make do with so many pairs.
+FIRST_PAIRS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +56,15 @@ FINE = Level(320, 8, 4, 8)
 
 @dataclass(frozen=True, slots=True)
 class Refined:
-    """An alignment, how well pictures fit under it (-1 to 1), and the share of agreeing blocks."""
+    """An alignment, and what tells how good it is."""
 
     homography: Matrix
     fit: float
+    """How well the pictures fit under it, -1 to 1."""
     agreement: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shift:
-    """How far a block of the infrared picture lies off, and how much that is worth."""
-
-    place: NDArray[np.float64]
-    shift: NDArray[np.float64]
-    worth: NDArray[np.float64]
+    """Share of the blocks that agree with it."""
+    spread: float
+    """How far the corners lie apart that two halves of the pairs give, in visible pixels."""
 
 
 def refine(
@@ -84,20 +81,26 @@ def refine(
     visible = [edge_directions(frame, mask) for frame in small_vis]
     matrix: Matrix = to_small @ homography @ from_small_ir
     total = np.zeros(level.numbers)
-    fit = agreement = 0.0
+    fit = agreement = spread = 0.0
     for turn in range(level.rounds):
-        infrared, known = warped_features(small_ir, seen, matrix, size)
-        fit = _fit(visible, infrared, known)
+        rough = turn < level.rounds - 2
+        some = slice(None, None, math.ceil(len(visible) / FIRST_PAIRS) if rough else 1)
+        infrared, known = warped_features(small_ir[some], seen, matrix, size)
+        fit = _fit(visible[some], infrared, known)
         reach = max(3, level.reach - 3 * turn)
-        shifts = list(_block_shifts(visible, infrared, known, reach))
+        blocks = correlate(visible[some], infrared, known, reach)
+        shifts = shifts_of(blocks)
         if len(shifts) < LEAST_BLOCKS:
             return None
+        spread = _spread(blocks, matrix, small_ir[0].shape[::-1], size, total)
         numbers, agreement = _correction(shifts, size, total)
         total += numbers
         matrix = _step(numbers, size) @ matrix
         matrix = np.asarray(matrix / matrix[2, 2], np.float64)
     homography = np.linalg.inv(to_small) @ matrix @ np.linalg.inv(from_small_ir)
-    return Refined(homography / homography[2, 2], fit, agreement)
+    return Refined(
+        homography / homography[2, 2], fit, agreement, spread * vis[0].shape[1] / size[0]
+    )
 
 
 def _fit(visible: Sequence[FloatArray], infrared: Sequence[FloatArray], known: FloatArray) -> float:
@@ -110,60 +113,18 @@ def _fit(visible: Sequence[FloatArray], infrared: Sequence[FloatArray], known: F
     return common / max(math.sqrt(own * other), 1e-6)
 
 
-def _block_shifts(
-    visible: Sequence[FloatArray], infrared: Sequence[FloatArray], known: FloatArray, reach: int
-) -> Iterator[_Shift]:
-    height, width = known.shape
-    across, down = round(BLOCK[0] * width), round(BLOCK[1] * height)
-    for top in np.linspace(reach, height - down - reach, ROWS).astype(int):
-        for left in np.linspace(reach, width - across - reach, COLUMNS).astype(int):
-            block = (slice(top, top + down), slice(left, left + across))
-            if known[block].mean() < LEAST_SEEN:
-                continue
-            wide = (
-                slice(top - reach, top + down + reach),
-                slice(left - reach, left + across + reach),
-            )
-            surface = np.zeros((2 * reach + 1, 2 * reach + 1))
-            energy = 0.0
-            for one, two in zip(visible, infrared, strict=True):
-                template = one[block] * known[block][..., None]
-                surface += cv2.matchTemplate(two[wide], template, cv2.TM_CCORR)
-                energy += float(np.square(template).sum())
-            peak = _peak(surface / max(energy, 1e-6))
-            if peak is not None:
-                middle = np.array([left + across / 2, top + down / 2])
-                yield _Shift(middle + peak[0], peak[0], peak[1])
+def _spread(
+    blocks: Sequence[Correlation], matrix: Matrix, ir_size: Size, size: Size, total: Floats
+) -> float:
+    """The largest distance between the corners that even and odd pairs give."""
+    halves = [shifts_of(blocks, slice(part, part + 1)) for part in (0, 1)]
+    if min(map(len, halves)) < LEAST_BLOCKS:
+        return math.inf
+    one, other = (_step(_correction(half, size, total)[0], size) @ matrix for half in halves)
+    return corner_error(one, other, ir_size)
 
 
-def _peak(
-    surface: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Place of the peak beside the middle, between pixels, and its sharpness as a 2x2 matrix."""
-    reach = surface.shape[0] // 2
-    y, x = np.unravel_index(int(surface.argmax()), surface.shape)
-    if not (0 < y < 2 * reach and 0 < x < 2 * reach):
-        return None
-    near = surface[y - 1 : y + 2, x - 1 : x + 2]
-    mixed = -(near[2, 2] + near[0, 0] - near[0, 2] - near[2, 0]) / 4
-    sharpness = np.array(
-        [
-            [2 * near[1, 1] - near[1, 0] - near[1, 2], mixed],
-            [mixed, 2 * near[1, 1] - near[0, 1] - near[2, 1]],
-        ]
-    )
-    if np.linalg.eigvalsh(sharpness)[0] <= 1e-6:
-        return None
-    slope = np.array([near[1, 2] - near[1, 0], near[2, 1] - near[0, 1]]) / 2
-    rest = np.linalg.solve(sharpness, slope)
-    if np.abs(rest).max() > 1:
-        return None
-    return np.array([x - reach, y - reach]) + rest, sharpness
-
-
-def _correction(
-    shifts: Sequence[_Shift], size: tuple[int, int], total: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float]:
+def _correction(shifts: Sequence[Shift], size: Size, total: Floats) -> tuple[Floats, float]:
     """The numbers that undo the shifts, and the share of blocks that agree with them.
 
     total: the corrections so far, which count against the prior.
@@ -178,18 +139,22 @@ def _correction(
     weights = np.ones(len(shifts))
     numbers = np.zeros(len(total))
     distance = np.zeros(len(shifts))
+    noise = 1.0
     for _ in range(ROUNDS):
-        normal = np.einsum("nik,nij,njl,n->kl", design, worths, design, weights) + prior
-        right = np.einsum("nik,nij,nj,n->k", design, worths, targets, weights) - prior @ total
+        normal = np.einsum("nik,nij,njl,n->kl", design, worths, design, weights / noise) + prior
+        right = np.einsum("nik,nij,nj,n->k", design, worths, targets, weights / noise)
+        right -= prior @ total
         numbers = np.linalg.solve(normal, right)
         left = (targets - np.einsum("nij,j->ni", design, numbers)) * half
         distance = np.linalg.norm(left, axis=1)
         weighted = np.sqrt(np.einsum("ni,nij,nj->n", left, worths, left))
-        weights = 1 / (1 + np.square(weighted / (2 * max(1.4826 * np.median(weighted), 0.15))))
+        typical = max(1.4826 * float(np.median(weighted)), LEAST_NOISE)
+        noise = OVERLAPPING * typical**2
+        weights = 1 / (1 + np.square(weighted / (2 * typical)))
     return numbers, float((distance < AGREES_WITHIN).mean())
 
 
-def _step(numbers: NDArray[np.float64], size: tuple[int, int]) -> Matrix:
+def _step(numbers: Floats, size: Size) -> Matrix:
     """The homography of these numbers, in pixels."""
     scale, turn, right, down, aspect, shear, tilt, pitch = np.pad(numbers, (0, 8 - len(numbers)))
     step = np.array(
@@ -206,7 +171,7 @@ def _step(numbers: NDArray[np.float64], size: tuple[int, int]) -> Matrix:
     return np.asarray(np.linalg.inv(to_unit) @ step @ to_unit, np.float64)
 
 
-def _design(places: NDArray[np.float64]) -> NDArray[np.float64]:
+def _design(places: Floats) -> Floats:
     """Nx2x8: how each number moves a place, to first order."""
     x, y = places[:, 0], places[:, 1]
     one, zero = np.ones_like(x), np.zeros_like(x)

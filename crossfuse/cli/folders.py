@@ -60,7 +60,7 @@ def fuse_folders(
     An output that cannot be written does: it would fail every other pair as well.
     """
     result = FolderResult()
-    pairs = _match(ir, vis, output, result)
+    pairs = match_folders(ir, vis, output, result)
     result.total = len(pairs) + len(result.failed)
     todo = []
     for pair in pairs:
@@ -79,7 +79,7 @@ def fuse_folders(
     return result
 
 
-def _match(ir: Path, vis: Path, output: Path, result: FolderResult) -> list[Pair]:
+def match_folders(ir: Path, vis: Path, output: Path, result: FolderResult) -> list[Pair]:
     """The pairs of two folders; what has no partner, or more than one, is a failure."""
     sides = {"ir": _by_stem(ir, result), "vis": _by_stem(vis, result)}
     if not sides["ir"] and not sides["vis"]:

@@ -3,7 +3,9 @@
 Pictures are PNG, JPEG, WebP or TIFF; the infrared one may have 16 bits. Two folders are paired by
 stem (a/x.png with b/x.jpg) and every fused picture is written as OUT/<stem>.png. A picture that is
 already there is skipped unless --overwrite is given, so an interrupted folder is finished by
-running the command again.
+running the command again. With --ray two folders are worked through by a Ray cluster: the one of
+RAY_ADDRESS, else the one that runs on this machine, else a new one; folders may then be URIs such
+as s3://bucket/ir.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 from crossfuse.bundles import DEFAULT_MODEL, PRECISIONS
 from crossfuse.cli import INTERRUPTED
 from crossfuse.cli.folders import FolderResult, Pair, fuse_folders
+from crossfuse.cli.fuse_ray import fuse_folders_with_ray
 from crossfuse.cli.server_options import add_server_arguments, open_client
 from crossfuse.engines import DEVICES, UInt8Array, load_engine
 from crossfuse.errors import InvalidInput, UnknownName
@@ -54,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True,
         help="fused picture (.png, .jpg, .webp), or the folder for two folders",
     )  # fmt: skip
+    parser.add_argument("--ray", action="store_true", help="use a Ray cluster, for two folders")
     parser.add_argument("--overwrite", action="store_true", help="replace pictures that exist")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
     add_infrared_arguments(parser)
@@ -100,6 +104,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fuse a pair or two folders."""
+    parse_mapping(args.ir_mapping, field="--ir-mapping")
+    if args.ir_palette is not None and args.ir_palette not in PALETTES:
+        raise UnknownName("--ir-palette", args.ir_palette, PALETTES)
+    if args.ray:
+        return _report(args, fuse_folders_with_ray(args))
     both_folders = args.ir.is_dir() and args.vis.is_dir()
     if args.ir.is_dir() != args.vis.is_dir():
         folder, other = ("ir", "vis") if args.ir.is_dir() else ("vis", "ir")
@@ -107,9 +116,6 @@ def run(args: argparse.Namespace) -> int:
             other, str(getattr(args, other)), f"a folder, since --{folder} is one; or two files"
         )
     output = _check_output(args, both_folders)
-    parse_mapping(args.ir_mapping, field="--ir-mapping")
-    if args.ir_palette is not None and args.ir_palette not in PALETTES:
-        raise UnknownName("--ir-palette", args.ir_palette, PALETTES)
     with _open_fuser(args) as fuse:
         if both_folders:
             return _fuse_folders(args, fuse)
@@ -192,6 +198,11 @@ def _fuse_folders(args: argparse.Namespace, fuse: Fuse) -> int:
         lambda pair: _fuse_one(args, fuse, pair),
         overwrite=args.overwrite,
     )
+    return _report(args, result)
+
+
+def _report(args: argparse.Namespace, result: FolderResult) -> int:
+    """Tell what became of two folders, and return the exit code."""
     for stem, reason in result.failed.items():
         print(f"failed: {stem}: {reason}", file=sys.stderr)
     if args.json:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -25,20 +24,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from crossfuse_server.settings import ServerSettings, setting_type
 
     parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
+    parser.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print all settings, and where each comes from, as such a file, and end",
+    )
     for entry in fields(ServerSettings):
+        flag = "--" + entry.name.replace("_", "-")
+        kind = setting_type(entry)
         shown = "none" if entry.default is None else entry.default
+        text = f"{entry.metadata['help']} (default: {shown})"
+        if kind is bool:
+            parser.add_argument(
+                flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
+            )
+            continue
         parser.add_argument(
-            "--" + entry.name.replace("_", "-"),
-            type=setting_type(entry),
+            flag,
+            type=kind,
             default=argparse.SUPPRESS,
             choices=entry.metadata.get("choices"),
-            metavar=None if "choices" in entry.metadata else setting_type(entry).__name__.upper(),
-            help=f"{entry.metadata['help']} (default: {shown})",
+            metavar=None if "choices" in entry.metadata else kind.__name__.upper(),
+            help=text,
         )
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes."""
+    from crossfuse_server.print_config import config_text
     from crossfuse_server.settings import ServerSettings, load_settings
 
     given = {
@@ -47,15 +60,22 @@ def run(args: argparse.Namespace) -> int:
         if hasattr(args, entry.name)
     }
     settings = load_settings(given, args.config)
+    if args.print_config:
+        print(config_text(given, args.config), end="")
+        return 0
     # gRPC writes lines of its own to stderr, beside the one line in which we say what is wrong.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from crossfuse_server.app import FusionServer
+        from crossfuse_server.logs import written
     except ImportError as error:
         raise MissingDependency(error.name or "a package", "serving", "cpu,server") from error
-    server = FusionServer(settings)
-    server.start()
-    server.handle_signals()
-    print(f"listening on {settings.host}:{server.port}", file=sys.stderr, flush=True)
-    server.wait()
+    with written(settings.log_format, settings.log_level) as lines:
+        server = FusionServer(settings)
+        server.start()
+        server.handle_signals()
+        lines.say(f"listening on {settings.host}:{server.port}")
+        if server.http_port:
+            lines.say(f"http on {settings.host}:{server.http_port}")
+        server.wait()
     return 0

@@ -22,6 +22,12 @@ def add_server_arguments(parser: argparse.ArgumentParser, *, required: bool = Fa
         "--tls-ca", type=Path, metavar="FILE", help="encrypt, trusting the authority in a PEM file"
     )
     parser.add_argument(
+        "--tls-cert", type=Path, metavar="FILE", help="PEM file with the certificate to present"
+    )
+    parser.add_argument(
+        "--tls-key", type=Path, metavar="FILE", help="PEM file with the private key of --tls-cert"
+    )
+    parser.add_argument(
         "--token-file", type=Path, metavar="FILE", help="file with the bearer token to present"
     )
 
@@ -31,7 +37,8 @@ def open_client(args: argparse.Namespace, **settings: Any) -> FusionClient:
     # Not at the top: commands that may also work without a server should not wait for gRPC.
     from crossfuse.client import FusionClient, TlsOptions
 
-    tls = TlsOptions(root_certificates=args.tls_ca) if args.tls_ca is not None else args.tls
+    files = args.tls_ca, args.tls_cert, args.tls_key
+    tls = args.tls if files == (None, None, None) else TlsOptions(*files)
     token = _read_token(args.token_file)
     return FusionClient(args.server, token=token, tls=tls, **settings)
 

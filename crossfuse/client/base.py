@@ -6,6 +6,13 @@ import math
 
 from crossfuse.client.connection import Connection, TlsOptions
 from crossfuse.client.frames import StreamLedger
+from crossfuse.client.oip_options import (
+    CROSSFUSE,
+    OIP,
+    check_call,
+    check_protocol,
+    check_stream,
+)
 from crossfuse.client.requests import CallOptions, Homography, stream_config, write_options
 from crossfuse.client.retries import Attempts
 from crossfuse.errors import InvalidInput
@@ -26,17 +33,22 @@ class BaseClient:
         token: str | None,
         tls: TlsOptions | bool,
         max_pixels: int,
+        protocol: str,
         replaced: bool,
     ) -> None:
         if retries < 0:
             raise InvalidInput("retries", str(retries), "0 or more")
-        if replaced and (token is not None or tls):
+        check_protocol(protocol)
+        if replaced and (token is not None or tls or protocol != CROSSFUSE):
             raise InvalidInput(
-                "transport", "one beside token or tls", "either: a transport brings its own"
+                "transport",
+                "one beside token or tls or protocol",
+                "either: a transport brings its own",
             )
         _check_timeout(timeout)
         self._timeout = timeout
         self._retries = retries
+        self._protocol = protocol
         self._closed = False
         self._connection = Connection(
             target=target,
@@ -49,7 +61,8 @@ class BaseClient:
         connection = self._connection
         token = "" if connection.token is None else ", token='***'"
         tls = "" if connection.tls is None else f", tls={connection.tls}"
-        return f"<{type(self).__module__}.FusionClient {connection.target!r}{token}{tls}>"
+        protocol = "" if self._protocol == CROSSFUSE else f", protocol={self._protocol!r}"
+        return f"<{type(self).__module__}.FusionClient {connection.target!r}{token}{tls}{protocol}>"
 
     def _options(
         self,
@@ -59,7 +72,7 @@ class BaseClient:
         ir_polarity: str,
         encoding: str,
     ) -> CallOptions:
-        return write_options(
+        options = write_options(
             model=model,
             homography=homography,
             ir_mapping=ir_mapping,
@@ -67,6 +80,9 @@ class BaseClient:
             encoding=encoding,
             max_pixels=self._connection.max_pixels,
         )
+        if self._protocol == OIP:
+            check_call(options.message)
+        return options
 
     def _ledger(
         self,
@@ -81,6 +97,8 @@ class BaseClient:
         config = stream_config(
             options, max_in_flight=max_in_flight, drop=drop, frame_deadline=frame_deadline
         )
+        if self._protocol == OIP:
+            check_stream(config)
         return StreamLedger(options, config, self._connection.target, resumes=reconnect > 0)
 
     def _attempts(self, timeout: float | None) -> Attempts:

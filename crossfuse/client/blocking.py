@@ -16,6 +16,8 @@ from crossfuse.client.connection import DEFAULT_TARGET, TlsOptions
 from crossfuse.client.errors import ClientError
 from crossfuse.client.frames import StreamItem, StreamLedger
 from crossfuse.client.grpc_transport import GrpcTransport
+from crossfuse.client.oip_options import CROSSFUSE, OIP
+from crossfuse.client.oip_transport import OipTransport
 from crossfuse.client.requests import Homography, fuse_request
 from crossfuse.client.results import FuseResult, ModelInfo, ServerInfo, StreamResult
 from crossfuse.client.retries import DEFAULT_RETRIES, WITHOUT_END, Attempts
@@ -39,7 +41,8 @@ class FusionClient(BaseClient):
     reached; while it is loading it is waited for; 0 turns both off. A stream that has begun is
     never tried again. token: presented with every call; without TLS anyone on the way can read
     it. tls: True for the roots this machine trusts, or TlsOptions. max_pixels: the largest
-    picture, as in the server's settings. transport: takes the place of the connection.
+    picture, as in the server's settings. protocol: "oip" speaks the Open Inference Protocol, as
+    Triton does (docs/oip.md). transport: takes the place of the connection.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class FusionClient(BaseClient):
         token: str | None = None,
         tls: TlsOptions | bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        protocol: str = CROSSFUSE,
         transport: Transport | None = None,
     ) -> None:
         super().__init__(
@@ -60,9 +64,11 @@ class FusionClient(BaseClient):
             token=token,
             tls=tls,
             max_pixels=max_pixels,
+            protocol=protocol,
             replaced=transport is not None,
         )
-        self._transport = transport or GrpcTransport(self._connection)
+        speak = OipTransport if protocol == OIP else GrpcTransport
+        self._transport: Transport = transport or speak(self._connection)
 
     def fuse(
         self,

@@ -18,27 +18,35 @@ from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse.v1 import fusion_pb2_grpc
 
 
-class AsyncGrpcTransport:
+class AsyncConnection:
     """One connection, made at the first call and again at the first call after it broke."""
 
     def __init__(self, connection: Connection) -> None:
-        self._address = connection.target
-        self._metadata = connection.metadata
-        self._connection = connection
+        self.connection = connection
         self._credentials = None if connection.tls is None else connection.tls.credentials()
         self._channel: grpc.aio.Channel | None = None
-        self._known_stub: Any = None
 
-    async def fuse(self, request: pb.FuseRequest, timeout: float) -> pb.FuseResponse:
-        """Fuse one pair."""
-        response: pb.FuseResponse = await self._call(self._stub.Fuse, request, timeout)
-        return response
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """Made when the first call is, since a channel belongs to the running loop."""
+        if self._channel is None:
+            target, options = self.connection.target, self.connection.options
+            if self._credentials is None:
+                self._channel = grpc.aio.insecure_channel(target, options=options)
+            else:
+                self._channel = grpc.aio.secure_channel(target, self._credentials, options=options)
+        return self._channel
 
-    async def fuse_stream(
-        self, requests: AsyncIterator[pb.FuseStreamRequest], timeout: float | None
-    ) -> AsyncGenerator[pb.FuseStreamResponse, None]:
-        """Answer the frames in order; `requests` is read in a task of its own."""
-        call = self._stub.FuseStream(timeout=timeout, metadata=self._metadata)
+    async def call(self, method: Any, request: Message, timeout: float) -> Any:
+        """Make a unary call."""
+        with self._client_errors():
+            return await method(request, timeout=timeout, metadata=self.connection.metadata)
+
+    async def stream(
+        self, method: Any, requests: AsyncIterator[Any], timeout: float | None
+    ) -> AsyncGenerator[Any, None]:
+        """Make a bidirectional call; `requests` is read in a task of its own."""
+        call = method(timeout=timeout, metadata=self.connection.metadata)
         ending = _Ending(call)
         sender = asyncio.create_task(_send(requests, call))
         try:
@@ -53,43 +61,10 @@ class AsyncGrpcTransport:
             call.cancel()
             await asyncio.wait([sender])
 
-    async def get_server_info(self, timeout: float) -> pb.GetServerInfoResponse:
-        """What the server is."""
-        request = pb.GetServerInfoRequest()
-        response: pb.GetServerInfoResponse = await self._call(
-            self._stub.GetServerInfo, request, timeout
-        )
-        return response
-
-    async def list_models(self, timeout: float) -> pb.ListModelsResponse:
-        """The server's models."""
-        request = pb.ListModelsRequest()
-        response: pb.ListModelsResponse = await self._call(self._stub.ListModels, request, timeout)
-        return response
-
     async def close(self) -> None:
         """End every call and let go of the connection."""
         if self._channel is not None:
             await self._channel.close(None)
-
-    @property
-    def _stub(self) -> Any:
-        """The calls; made when the first one is, since a channel belongs to the running loop."""
-        if self._known_stub is None:
-            self._channel = self._open_channel()
-            # Generated without annotations.
-            self._known_stub = fusion_pb2_grpc.FusionServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        return self._known_stub
-
-    def _open_channel(self) -> grpc.aio.Channel:
-        target, options = self._connection.target, self._connection.options
-        if self._credentials is None:
-            return grpc.aio.insecure_channel(target, options=options)
-        return grpc.aio.secure_channel(target, self._credentials, options=options)
-
-    async def _call(self, method: Any, request: Message, timeout: float) -> Any:
-        with self._client_errors():
-            return await method(request, timeout=timeout, metadata=self._metadata)
 
     @contextlib.contextmanager
     def _client_errors(self) -> Iterator[None]:
@@ -97,14 +72,63 @@ class AsyncGrpcTransport:
         try:
             yield
         except grpc.RpcError as error:
-            raise error_of_call(error, self._address) from error
+            raise error_of_call(error, self.connection.target) from error
         except asyncio.CancelledError:
             # gRPC ends the calls of a closed channel this way too; a task that nobody cancelled
             # must not seem to have been.
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise CallCancelled(f"the call to {self._address} was cancelled: closed") from None
+            raise CallCancelled(
+                f"the call to {self.connection.target} was cancelled: closed"
+            ) from None
+
+
+class AsyncGrpcTransport:
+    """Speaks crossfuse.v1 over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._wire = AsyncConnection(connection)
+        self._known_stub: Any = None
+
+    async def fuse(self, request: pb.FuseRequest, timeout: float) -> pb.FuseResponse:
+        """Fuse one pair."""
+        response: pb.FuseResponse = await self._wire.call(self._stub.Fuse, request, timeout)
+        return response
+
+    def fuse_stream(
+        self, requests: AsyncIterator[pb.FuseStreamRequest], timeout: float | None
+    ) -> AsyncGenerator[pb.FuseStreamResponse, None]:
+        """Answer the frames in order."""
+        return self._wire.stream(self._stub.FuseStream, requests, timeout)
+
+    async def get_server_info(self, timeout: float) -> pb.GetServerInfoResponse:
+        """What the server is."""
+        request = pb.GetServerInfoRequest()
+        response: pb.GetServerInfoResponse = await self._wire.call(
+            self._stub.GetServerInfo, request, timeout
+        )
+        return response
+
+    async def list_models(self, timeout: float) -> pb.ListModelsResponse:
+        """The server's models."""
+        request = pb.ListModelsRequest()
+        response: pb.ListModelsResponse = await self._wire.call(
+            self._stub.ListModels, request, timeout
+        )
+        return response
+
+    async def close(self) -> None:
+        """End every call and let go of the connection."""
+        await self._wire.close()
+
+    @property
+    def _stub(self) -> Any:
+        """The calls; made when the first one is, as the channel is."""
+        if self._known_stub is None:
+            # Generated without annotations.
+            self._known_stub = fusion_pb2_grpc.FusionServiceStub(self._wire.channel)  # type: ignore[no-untyped-call]
+        return self._known_stub
 
 
 class _Ending:
@@ -144,7 +168,7 @@ async def _error_of(call: Any) -> grpc.aio.AioRpcError:
     )
 
 
-async def _send(requests: AsyncIterator[pb.FuseStreamRequest], call: Any) -> None:
+async def _send(requests: AsyncIterator[Any], call: Any) -> None:
     """Write the requests; a call that is over says why where its answers are read."""
     with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
         async for request in requests:

@@ -20,7 +20,7 @@ class GrpcTransport:
     def __init__(self, connection: Connection) -> None:
         self._address = connection.target
         self._metadata = connection.metadata
-        self._channel = _open_channel(connection)
+        self._channel = open_channel(connection)
         # Generated without annotations.
         self._stub: Any = fusion_pb2_grpc.FusionServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
@@ -64,7 +64,8 @@ class GrpcTransport:
             raise error_of_call(error, self._address) from error
 
 
-def _open_channel(connection: Connection) -> grpc.Channel:
+def open_channel(connection: Connection) -> grpc.Channel:
+    """The way to the server; nothing is sent yet."""
     if connection.tls is None:
         return grpc.insecure_channel(connection.target, options=connection.options)
     return grpc.secure_channel(

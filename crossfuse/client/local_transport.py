@@ -22,16 +22,13 @@ from crossfuse._version import __version__
 from crossfuse.alignment import Matrix, parse_homography
 from crossfuse.client.errors import ClientError, IncompatibleServer
 from crossfuse.client.pictures import ENCODINGS, read_picture, write_picture
+from crossfuse.client.requests import read_mapping
 from crossfuse.client.statuses import error_of_status
 from crossfuse.errors import CrossFuseError
 from crossfuse.images import (
-    DEFAULT_MAPPING,
     DEFAULT_MAX_PIXELS,
     HeldMapping,
     IrMapping,
-    LinearMapping,
-    NoMapping,
-    PercentileMapping,
     Pixels,
     to_single_channel,
 )
@@ -132,7 +129,7 @@ class _Work:
         self._fuse = fuse
         self._encoding = ENCODING_NAMES[options.output_encoding]
         self._homography = parse_homography(options.homography) if options.homography else None
-        self._mapping = _mapping(options.ir_mapping)
+        self._mapping = read_mapping(options.ir_mapping)
         self._polarity = BLACK_HOT if options.ir_mapping.black_hot else WHITE_HOT
         self._held = HeldMapping(self._mapping, polarity=self._polarity) if held else None
 
@@ -170,15 +167,6 @@ class _Work:
         else:
             response.fused.model.CopyFrom(model)
         return response
-
-
-def _mapping(message: pb.IrMapping) -> IrMapping:
-    kind = message.WhichOneof("mapping")
-    if kind == "linear":
-        return LinearMapping(message.linear.low, message.linear.high)
-    if kind == "percentile":
-        return PercentileMapping(message.percentile.low, message.percentile.high)
-    return NoMapping() if kind == "none" else DEFAULT_MAPPING
 
 
 def _as_client_error(error: CrossFuseError) -> ClientError:

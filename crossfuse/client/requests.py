@@ -10,8 +10,10 @@ from crossfuse.alignment import Matrix, parse_homography
 from crossfuse.client.pictures import encoding_named, write_picture
 from crossfuse.errors import InvalidInput, UnknownName
 from crossfuse.images import (
+    DEFAULT_MAPPING,
     IrMapping,
     LinearMapping,
+    NoMapping,
     PercentileMapping,
     Pixels,
     parse_mapping,
@@ -116,3 +118,13 @@ def _mapping(mapping: IrMapping, polarity: str) -> pb.IrMapping:
     else:
         message.none.SetInParent()
     return message
+
+
+def read_mapping(message: pb.IrMapping) -> IrMapping:
+    """The mapping that `write_options` filled in."""
+    kind = message.WhichOneof("mapping")
+    if kind == "linear":
+        return LinearMapping(message.linear.low, message.linear.high)
+    if kind == "percentile":
+        return PercentileMapping(message.percentile.low, message.percentile.high)
+    return NoMapping() if kind == "none" else DEFAULT_MAPPING

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import ssl
 import sys
 import threading
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from crossfuse.errors import InvalidInput
+from crossfuse.errors import InvalidInput, MissingDependency
+from crossfuse.oip import SERVICE as INFERENCE_SERVICE
 from crossfuse.v1 import fusion_pb2, fusion_pb2_grpc
 from crossfuse_server import health
 from crossfuse_server.admin import AdminServicer
@@ -26,12 +27,21 @@ from crossfuse_server.host import ModelHost
 from crossfuse_server.interceptor import ErrorInterceptor
 from crossfuse_server.memory import give_back_when_idle, tune_allocator
 from crossfuse_server.models import State
-from crossfuse_server.pools import Pools
+from crossfuse_server.observations import Observations
+from crossfuse_server.oip.handlers import add_to_server, reflection_pool
+from crossfuse_server.oip.servicer import InferenceServicer
+from crossfuse_server.pools import FUSE_STREAM, Pools
+from crossfuse_server.recorder import Recorder
 from crossfuse_server.servicer import FusionServicer
 from crossfuse_server.settings import ServerSettings
 from crossfuse_server.shares import by_address, by_token
+from crossfuse_server.tls import GrpcCertificates, TlsFiles
 from crossfuse_server.tokens import TokenInterceptor, read_tokens
+from crossfuse_server.tracing import open_tracing
 from crossfuse_server.watch import watch_folders
+
+if TYPE_CHECKING:
+    from crossfuse_server.http.gateway import HttpGateway
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +59,9 @@ MOST_RPCS = 16_384
 # A message somewhat over the limit is taken in, so that it can be answered with INVALID_ARGUMENT.
 TRANSPORT_MARGIN = 2
 LARGEST_MESSAGE = 2**31 - 1
+
+# A peer that connects and says nothing, or half of a handshake, goes after this time.
+HANDSHAKE_MS = 20_000
 
 # What a second signal leaves to the threads that shut down before the process ends without them.
 HARD_EXIT_SECONDS = 3.0
@@ -73,16 +86,40 @@ class FusionServer:
         sys.setswitchinterval(SWITCH_SECONDS)
         self.settings = settings
         self.calls = Calls()
+        self.observations = Observations()
+        self.recorder = Recorder(self.observations, open_tracing(settings.otel_endpoint))
         self.port = 0
+        self.http_port = 0
+        self._http: HttpGateway | None = None
         self._draining = threading.Event()
         self._ended = threading.Event()
+        self.tokens = read_tokens("token_file", settings.token_file)
+        self.admin_tokens = read_tokens("admin_token_file", settings.admin_token_file)
+        tls_files = TlsFiles.of(settings)
+        self._certificates = None if tls_files is None else GrpcCertificates(tls_files)
         identify = by_address if settings.token_file is None else by_token
         self.admission = Admission(settings, identify)
         source = GivenEngines(open_engines) if open_engines else DeviceEngines(settings)
         self._health = health.HealthServicer(self._statuses)
-        self.host = ModelHost(settings, source, self._health.changed)
-        self.servicer = FusionServicer(settings, self.host, self.admission, lambda: self.state)
         self.pools = Pools(settings)
+        self.host = ModelHost(settings, source, self._health.changed, self.observations)
+        self.servicer = FusionServicer(
+            settings,
+            self.host,
+            self.admission,
+            lambda: self.state,
+            self.recorder,
+            partial(self.pools.patience.make_room, self.pools.of(FUSE_STREAM)),
+        )
+        self._inference = InferenceServicer(
+            settings,
+            self.host,
+            self.admission,
+            lambda: self.state,
+            self.recorder,
+            self.observations,
+            self.servicer.counted,
+        )
         self._server = self._build()
 
     @property
@@ -93,7 +130,14 @@ class FusionServer:
     def start(self) -> None:
         """Open the port, then load the models; calls are answered from the first moment on."""
         self.port = self._open_port()
+        if self.settings.http_port is not None:
+            self._http = self._open_http()
+            self.http_port = self._http.port
+            self._http.start()
         self._server.start()
+        threading.Thread(
+            target=self.pools.patience.watch, args=(self._ended,), name="patience", daemon=True
+        ).start()
         self.host.load(self._default_is_settled)
         threading.Thread(
             target=give_back_when_idle,
@@ -135,11 +179,22 @@ class FusionServer:
         self._health.end()
         stopped = self._server.stop(GOODBYE_SECONDS)
         self.host.close()
+        if self._http is not None:
+            self._http.stop()
         stopped.wait()
+        if self.recorder.tracing is not None:
+            self.recorder.tracing.close()
         self._ended.set()
 
+    def reread(self) -> None:
+        """Serve what is on the search path now, with the certificates and tokens of now."""
+        for source in (self._certificates, self.tokens, self.admin_tokens):
+            if source is not None:
+                source.reread()
+        self.host.reload()
+
     def handle_signals(self) -> None:
-        """SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reloads the models."""
+        """SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads everything anew."""
 
         # None of it may run in the signal handler itself: all wait for other threads.
         def on_end(_: int, __: FrameType | None) -> None:
@@ -150,7 +205,7 @@ class FusionServer:
             threading.Thread(target=end, name="shutdown", daemon=True).start()
 
         def on_reload(_: int, __: FrameType | None) -> None:
-            threading.Thread(target=self.host.reload, name="reload", daemon=True).start()
+            threading.Thread(target=self.reread, name="reload", daemon=True).start()
 
         signal.signal(signal.SIGTERM, on_end)
         signal.signal(signal.SIGINT, on_end)
@@ -159,10 +214,15 @@ class FusionServer:
 
     def _build(self) -> grpc.Server:
         settings = self.settings
-        tokens, admin_tokens = map(read_tokens, (settings.token_file, settings.admin_token_file))
         interceptors: list[grpc.ServerInterceptor[Any, Any]] = [
-            TokenInterceptor(tokens, admin_tokens),
-            ErrorInterceptor(self.calls, self.pools, self.admission, settings.max_message_bytes),
+            TokenInterceptor(self.tokens, self.admin_tokens, self.calls),
+            ErrorInterceptor(
+                self.calls,
+                self.pools,
+                self.admission,
+                settings.max_message_bytes,
+                self.recorder,
+            ),
         ]
         most_bytes = min(TRANSPORT_MARGIN * settings.max_message_bytes, LARGEST_MESSAGE)
         server = grpc.server(
@@ -180,44 +240,39 @@ class FusionServer:
                 ("grpc.keepalive_time_ms", 60_000),
                 ("grpc.keepalive_timeout_ms", 20_000),
                 ("grpc.http2.max_pings_without_data", 0),
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
             ],
         )
         fusion_pb2_grpc.add_FusionServiceServicer_to_server(self.servicer, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         services = [SERVICE, health.SERVICE, reflection.SERVICE_NAME]
-        if admin_tokens is not None:
+        if self.admin_tokens is not None:
             admin = AdminServicer(self.host)
             fusion_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
             services.append(ADMIN_SERVICE)
-        reflection.enable_server_reflection(services, server)
+        pool = reflection_pool(services)
+        reflection.enable_server_reflection([*services, INFERENCE_SERVICE], server, pool)
+        add_to_server(self._inference, server)
         return server
 
     def _open_port(self) -> int:
         host = self.settings.host
         address = f"{f'[{host}]' if ':' in host else host}:{self.settings.port}"
-        credentials = self._credentials()
         try:
-            if credentials is None:
+            if self._certificates is None:
                 return self._server.add_insecure_port(address)
-            return self._server.add_secure_port(address, credentials)
+            return self._server.add_secure_port(address, self._certificates.credentials)
         except RuntimeError as error:
             raise InvalidInput(
                 "port", address, "an address of this machine and a port that is free, or port 0"
             ) from error
 
-    def _credentials(self) -> grpc.ServerCredentials | None:
-        cert, key = self.settings.tls_cert, self.settings.tls_key
-        if cert is None or key is None:
-            return None
-        try:  # gRPC would take anything here, and blame the port later
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key, "")
-        except (ssl.SSLError, OSError) as error:
-            raise InvalidInput(
-                "tls_cert and tls_key",
-                f"{cert} and {key} ({error})",
-                "a PEM file with a certificate chain and one with its private key, not encrypted",
-            ) from error
-        return grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())])
+    def _open_http(self) -> HttpGateway:
+        try:  # here: it is slow to import, and most servers do without
+            from crossfuse_server.http.gateway import HttpGateway
+        except ImportError as error:
+            raise MissingDependency(error.name or "a package", "http_port", "server") from error
+        return HttpGateway(self)
 
     def _default_is_settled(self) -> None:
         if self.host.default.state is State.FAILED:

@@ -44,6 +44,11 @@ class Calls:
         with self._lock:
             return None if self._active else self._ended.total()
 
+    @property
+    def active(self) -> int:
+        """How many are under way."""
+        return self._active
+
     def ended(self) -> dict[tuple[str, str], int]:
         """(method, status) -> number of calls."""
         with self._lock:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -20,8 +22,8 @@ from crossfuse.images import (
     encode,
 )
 from crossfuse.v1 import fusion_pb2 as pb
-from crossfuse_server.jobs import Inference
 from crossfuse_server.options import CallOptions, known
+from crossfuse_server.timeline import DECODE, ENCODE, INFER, QUEUE, Timeline
 
 FILE_ENCODINGS: dict[int, str] = {
     pb.ENCODING_PNG: "png",
@@ -61,9 +63,11 @@ class Converter:
         if held:
             self._mapping = HeldMapping(options.mapping, polarity=options.polarity)
 
-    def read_pair(self, ir: pb.Image, vis: pb.Image, minimum_size: int) -> PreparedPair:
+    def read_pair(
+        self, ir: pb.Image, vis: pb.Image, minimum_size: int, timeline: Timeline
+    ) -> PreparedPair:
         """Two pictures as an engine takes them; the model says how small they may be."""
-        with self._gate:
+        with self._place(timeline, DECODE):
             return prepare_pair(
                 self._read_infrared(ir),
                 self._read_visible(vis),
@@ -74,7 +78,9 @@ class Converter:
                 homography=self._options.homography,
             )
 
-    def write_image(self, message: pb.Image, fused: UInt8Array, *, grey: bool) -> None:
+    def write_image(
+        self, message: pb.Image, fused: UInt8Array, timeline: Timeline, *, grey: bool
+    ) -> None:
         """Fill in the fused picture; `grey` says whether the visible one was."""
         color = self._options.color
         if color == pb.OUTPUT_COLOR_GRAY:
@@ -92,8 +98,20 @@ class Converter:
             message.data = picture.tobytes()
             return
         message.encoding = self._options.encoding
-        with self._gate:
+        with self._place(timeline, ENCODE):
             message.data = encode(picture, name, quality=self._options.quality)
+
+    @contextmanager
+    def _place(self, timeline: Timeline, phase: str) -> Iterator[None]:
+        """A place in the gate; the wait for it, if there is one, is no part of the phase."""
+        if not self._gate.acquire(blocking=False):
+            timeline.enter(QUEUE)
+            self._gate.acquire()
+            timeline.enter(phase)
+        try:
+            yield
+        finally:
+            self._gate.release()
 
     def _read_infrared(self, message: pb.Image) -> Pixels:
         data = _data_of(message, "ir")
@@ -167,18 +185,12 @@ def write_model(message: pb.ModelRef, name: str, version: int) -> None:
     message.name, message.version = name, str(version)
 
 
-def write_timings(
-    message: pb.Timings,
-    inference: Inference,
-    *,
-    decode_time: float,
-    encode_time: float,
-    total_time: float,
-) -> None:
-    """Fill in the times, given in seconds."""
-    message.decode_us = round(decode_time * 1e6)
-    message.queue_us = round(inference.queue_time * 1e6)
-    message.infer_us = round(inference.infer_time * 1e6)
-    message.encode_us = round(encode_time * 1e6)
-    message.total_us = round(total_time * 1e6)
-    message.batch_size = inference.batch_size
+def write_timings(message: pb.Timings, timeline: Timeline, batch_size: int) -> None:
+    """Fill in what a timeline says so far; the total is the sum of the phases."""
+    spent = {phase: round(seconds * 1e6) for phase, seconds in timeline.spent().items()}
+    message.decode_us = spent[DECODE]
+    message.queue_us = spent[QUEUE]
+    message.infer_us = spent[INFER]
+    message.encode_us = spent[ENCODE]
+    message.total_us = sum(spent.values())
+    message.batch_size = batch_size

@@ -13,6 +13,7 @@ from crossfuse.bundles import Bundle, find_bundle, installed_bundles
 from crossfuse.errors import BundleError, InvalidInput, ModelNotFound
 from crossfuse_server.engines import EngineSource
 from crossfuse_server.models import ServedModel, State
+from crossfuse_server.observations import Observations
 from crossfuse_server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -40,11 +41,13 @@ class ModelHost:
         self,
         settings: ServerSettings,
         source: EngineSource,
-        on_change: Callable[[], None] = lambda: None,
+        on_change: Callable[[], None],
+        observations: Observations,
     ) -> None:
         self._settings = settings
         self._source = source
         self._on_change = on_change
+        self._observations = observations
         self._lock = threading.Lock()  # for the catalogue
         self._changing = threading.Lock()  # for whoever loads and unloads
         self._closed = False
@@ -57,7 +60,7 @@ class ModelHost:
             log.error("not served: %s", reason)
         self._stamps = {_key(bundle): _stamp(bundle) for bundle in bundles}
         ordered = [first, *(bundle for bundle in bundles if bundle != first)]
-        self._catalogue = {_key(b): ServedModel(b, on_change) for b in ordered}
+        self._catalogue = {_key(b): self._found(b) for b in ordered}
 
     @property
     def default(self) -> ServedModel:
@@ -168,11 +171,16 @@ class ModelHost:
             self._failures = list(changes.failures)
         self._on_change()
 
+    def _found(self, bundle: Bundle) -> ServedModel:
+        """A bundle that may be served; from now on its name is one that counters know."""
+        self._observations.declare(bundle.manifest.name, str(bundle.manifest.version))
+        return ServedModel(bundle, self._on_change, self._observations)
+
     def _swap_in(self, bundle: Bundle, changes: Changes) -> ServedModel:
         """Load beside the old model, then change places; a failure leaves the old one there."""
         key = _key(bundle)
         old = self._catalogue.get(key)
-        new = ServedModel(bundle, self._on_change)
+        new = self._found(bundle)
         stamp = _stamp(bundle)
         new.load(self._source, self._settings)
         if new.error is not None and old is not None and old.state is not State.FAILED:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,12 +15,13 @@ from grpc_status import rpc_status
 from crossfuse.errors import InvalidInput
 from crossfuse_server.admission import Admission
 from crossfuse_server.calls import Calls
-from crossfuse_server.pools import FUSE, REFLECTION, Pools
-from crossfuse_server.statuses import name_of, to_status
-
-log = logging.getLogger(__name__)
-
-LONGEST_REQUEST_ID = 128
+from crossfuse_server.logs import LONGEST_REQUEST_ID, log_call, request_id_of
+from crossfuse_server.observations import OK
+from crossfuse_server.patience import caller_was_late
+from crossfuse_server.pools import FUSE_STREAM, FUSING, OURS, REFLECTION, Pools
+from crossfuse_server.recorder import Pair, Recorder, set_current
+from crossfuse_server.statuses import as_status, name_of, to_status
+from crossfuse_server.timeline import Timeline, message_is_in
 
 Context: TypeAlias = grpc.ServicerContext
 Decode: TypeAlias = Callable[[bytes], Any]
@@ -35,9 +35,15 @@ class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gen
     """Wraps every handler: errors that leave it become statuses, and are counted and logged."""
 
     def __init__(
-        self, calls: Calls, pools: Pools, admission: Admission, max_message_bytes: int
+        self,
+        calls: Calls,
+        pools: Pools,
+        admission: Admission,
+        max_message_bytes: int,
+        recorder: Recorder,
     ) -> None:
         self._calls = calls
+        self._recorder = recorder
         self._pools = pools
         self._admission = admission
         self._max_message_bytes = max_message_bytes
@@ -52,7 +58,7 @@ class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gen
         method = handler_call_details.method
         if handler is None:
             return None
-        if not method.startswith("/crossfuse."):
+        if not method.startswith(OURS):
             return self._foreign(handler, method)
         # Messages arrive as bytes: gRPC would decode them in the one thread that serves all
         # connections, and answer INTERNAL when they cannot be decoded.
@@ -60,22 +66,28 @@ class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gen
         if handler.unary_unary is None:
             assert handler.stream_stream is not None, "unary and bidirectional methods only"
             answers = partial(self._stream, method, decode, handler.stream_stream)
-        elif method == FUSE:
-            answers = partial(self._fuse, method, decode, handler.unary_unary)
-        else:
-            answer = partial(self._unary, method, decode, handler.unary_unary)
-            return grpc.unary_unary_rpc_method_handler(
-                self._in_its_pool(answer, method), response_serializer=handler.response_serializer
-            )
-        return grpc.stream_stream_rpc_method_handler(
-            self._in_its_pool(answers, method), response_serializer=handler.response_serializer
+            # The config of our own streams has no answer.
+            unanswered = int(method == FUSE_STREAM)
+            return self._patient(answers, method, handler.response_serializer, unanswered)
+        # Unary calls are handled as streams: so they can be refused before their message is read,
+        # and ended when it does not come.
+        answer = self._fuse if method in FUSING else self._unary
+        return self._patient(
+            partial(answer, method, decode, handler.unary_unary),
+            method,
+            handler.response_serializer,
         )
 
     def _unary(
-        self, method: str, decode: Decode, answer: Answer, data: bytes, context: Context
-    ) -> Any:
-        with _Call(self._calls, method, context):
-            return answer(decode(data), context)
+        self,
+        method: str,
+        decode: Decode,
+        answer: Answer,
+        messages: Iterator[bytes],
+        context: Context,
+    ) -> Iterator[Any]:
+        with self._call(method, context):
+            yield answer(decode(self._pools.patience.message(messages)), context)
 
     def _fuse(
         self,
@@ -85,9 +97,11 @@ class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gen
         messages: Iterator[bytes],
         context: Context,
     ) -> Iterator[Any]:
-        """A unary call handled as a stream: so it can be refused before its message is read."""
-        with _Call(self._calls, method, context) as call, self._admission.call(context) as admitted:
-            data = next(messages, b"")
+        """The unary call that has a place to wait for, and pictures."""
+        pair = Pair(FUSING[method], parent=self._recorder.parent_of(context))
+        with self._call(method, context, pair), self._admission.call(context) as admitted:
+            data = self._pools.patience.message(messages)
+            pair.timeline = Timeline()
             if len(data) > self._max_message_bytes:
                 raise InvalidInput(
                     "message", f"{len(data)} bytes", f"at most {self._max_message_bytes}"
@@ -95,7 +109,7 @@ class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gen
             admitted.carry(len(data))
             request = decode(data)
             del data
-            call.request_id = request.request_id[:LONGEST_REQUEST_ID]
+            pair.request_id = request.request_id[:LONGEST_REQUEST_ID] or pair.request_id
             yield answer(request, context)
 
     def _stream(
@@ -106,34 +120,67 @@ class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gen
         messages: Iterator[bytes],
         context: Context,
     ) -> Iterator[Any]:
-        with _Call(self._calls, method, context):
-            yield from answers(map(decode, messages), context)
+        with self._call(method, context):
+            received = self._pools.patience.messages(messages)
+            yield from answers(map(decode, received), context)
+
+    def _call(self, method: str, context: grpc.ServicerContext, pair: Pair | None = None) -> _Call:
+        return _Call(self._calls, self._recorder, method, context, pair)
 
     def _foreign(
         self, handler: grpc.RpcMethodHandler[Any, Any], method: str
     ) -> grpc.RpcMethodHandler[Any, Any]:
         """Health and reflection, with their own statuses, in the threads they may use."""
-        for kind, make in (
-            ("unary_unary", grpc.unary_unary_rpc_method_handler),
-            ("unary_stream", grpc.unary_stream_rpc_method_handler),
-            ("stream_stream", grpc.stream_stream_rpc_method_handler),
-        ):
-            behavior = getattr(handler, kind)
-            if behavior is not None:
-                if method.startswith(REFLECTION):
-                    behavior = partial(_for_a_while, behavior)
-                return make(
-                    self._in_its_pool(partial(behavior), method),
-                    handler.request_deserializer,
-                    handler.response_serializer,
-                )
-        return handler
+        if handler.stream_stream is not None:
+            behavior = handler.stream_stream
+            if method.startswith(REFLECTION):
+                behavior = partial(_for_a_while, behavior)
+            return grpc.stream_stream_rpc_method_handler(
+                self._in_its_pool(partial(behavior), method),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        answers = handler.unary_stream
+        if answers is None:
+            assert handler.unary_unary is not None, "no method has a stream of requests alone"
+            answers = partial(_one_answer, handler.unary_unary)
+        decode = partial(_decode, handler.request_deserializer)
+        return self._patient(
+            partial(self._after_message, decode, answers), method, handler.response_serializer
+        )
+
+    def _after_message(
+        self, decode: Decode, answers: Answer, messages: Iterator[bytes], context: Context
+    ) -> Iterator[Any]:
+        try:
+            request = decode(self._pools.patience.message(messages))
+        except InvalidInput as error:
+            context.abort_with_status(as_status(error))
+        yield from answers(request, context)
+
+    def _patient(
+        self,
+        answers: Answer,
+        method: str,
+        serialize: Callable[[Any], bytes] | None,
+        unanswered: int | None = None,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """A handler whose call is ended when its caller lets it wait."""
+        pool = self._pools.of(method)
+        return grpc.stream_stream_rpc_method_handler(
+            self._pools.patience.answering(answers, pool, unanswered=unanswered),
+            response_serializer=serialize,
+        )
 
     def _in_its_pool(self, behavior: partial[Any], method: str) -> Any:
         """The way gRPC offers to choose the threads of a method."""
         settable: Any = behavior
         settable.experimental_thread_pool = self._pools.of(method)
         return settable
+
+
+def _one_answer(answer: Answer, request: Any, context: Context) -> Iterator[Any]:
+    yield answer(request, context)
 
 
 def _for_a_while(behavior: Answer, messages: Iterator[Any], context: Context) -> Iterator[Any]:
@@ -148,6 +195,7 @@ def _for_a_while(behavior: Answer, messages: Iterator[Any], context: Context) ->
 
 def _decode(deserialize: Callable[[bytes], Any] | None, data: bytes) -> Any:
     assert deserialize is not None, "generated handlers have a deserializer"
+    message_is_in()
     try:
         return deserialize(data)
     except DecodeError as error:
@@ -159,37 +207,57 @@ def _decode(deserialize: Callable[[bytes], Any] | None, data: bytes) -> Any:
 
 
 class _Call:
-    """One call: counts it, and turns the error that ends it into its status."""
+    """One call: counts and logs it, and turns the error that ends it into its status.
 
-    def __init__(self, calls: Calls, method: str, context: grpc.ServicerContext) -> None:
-        self.request_id = ""
+    `pair` is the one of a call that is about one pair; without it the call has an id only.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        recorder: Recorder,
+        method: str,
+        context: grpc.ServicerContext,
+        pair: Pair | None,
+    ) -> None:
         self._calls = calls
+        self._recorder = recorder
+        self._pair = pair
+        self._known_as = pair or Pair("")
+        self._known_as.request_id = request_id_of(context)
         self._method = method
         self._context = context
 
     def __enter__(self) -> Self:
         self._calls.begin(self._context)
+        set_current(self._known_as)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: Any
     ) -> None:
         # An RpcError comes out of the messages of a caller that went away.
-        if not isinstance(error, Exception) or isinstance(error, grpc.RpcError):
-            self._end("OK")
-            return
-        # As a literal: what a caller chose must not look like a line of this log.
-        where = f"{self._method} {self.request_id!r}"
-        status = to_status(error, where)
-        self._end(name_of(status.code))
-        log.info("%s: %s: %s", where, name_of(status.code), status.message)
+        try:
+            if not isinstance(error, Exception) or isinstance(error, grpc.RpcError):
+                self._end(OK, "")
+                return
+            # As a literal: what a caller chose must not look like a line of this log.
+            where = f"{self._method} {self._known_as.request_id!r}"
+            status = to_status(error, where)
+            self._end(name_of(status.code), status.message)
+        finally:
+            set_current(None)
         self._abort(status)
 
-    def _end(self, status: str) -> None:
-        """Count the call, as what its caller saw."""
+    def _end(self, status: str, message: str) -> None:
+        """Count and log the call, as what its caller saw."""
         if not self._context.is_active():
-            status = "CANCELLED" if self._context.time_remaining() > 0 else "DEADLINE_EXCEEDED"
+            late = caller_was_late() or self._context.time_remaining() <= 0
+            status = "DEADLINE_EXCEEDED" if late else "CANCELLED"
         self._calls.end(self._method, status)
+        if self._pair is not None:
+            self._recorder.end(self._pair, status)
+        log_call(self._method, self._known_as.request_id, status, message)
 
     def _abort(self, status: Status) -> NoReturn:
         self._context.abort_with_status(rpc_status.to_status(status))

@@ -13,11 +13,11 @@ NORMAL_PRIORITY = 1
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """What came out of the model, and where the time went, in seconds."""
+    """What came out of the model, and when it ran, by the monotonic clock."""
 
     fused: UInt8Array
-    queue_time: float
-    infer_time: float
+    started_at: float
+    ended_at: float
     batch_size: int
 
 

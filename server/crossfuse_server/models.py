@@ -13,6 +13,7 @@ from crossfuse.bundles import Bundle
 from crossfuse.engines import Engine, EngineDescription
 from crossfuse.errors import CrossFuseError, EngineError, NotReady
 from crossfuse_server.engines import EngineSource, batch_rules
+from crossfuse_server.observations import Observations
 from crossfuse_server.queue import ModelQueue
 from crossfuse_server.settings import ServerSettings
 from crossfuse_server.statuses import ModelFailed
@@ -40,12 +41,15 @@ class ServedModel:
     in its place.
     """
 
-    def __init__(self, bundle: Bundle, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, bundle: Bundle, on_change: Callable[[], None], observations: Observations
+    ) -> None:
         self.bundle = bundle
         self.error: CrossFuseError | None = None
         self.notice = ""
         self.descriptions: tuple[EngineDescription, ...] = ()
         self._on_change = on_change
+        self._observations = observations
         self._workers: Workers | None = None
         self._users = 0
         self._retired = False
@@ -77,6 +81,16 @@ class ServedModel:
         if not self._workers.alive:
             raise NotReady(f"model: {self.bundle.reference}: {self.message}")
         return self._workers.queue
+
+    @property
+    def waiting(self) -> int:
+        """How many pairs wait for it."""
+        return self._workers.queue.waiting if self._workers else 0
+
+    @property
+    def engines(self) -> int:
+        """How many engines it has at present."""
+        return self._workers.alive if self._workers else 0
 
     @property
     def max_batch(self) -> int:
@@ -114,6 +128,11 @@ class ServedModel:
                 probe=lambda engine: _probe(engine, settings),
                 stall_seconds=settings.stall_seconds,
                 on_change=self._on_change,
+                on_run=partial(
+                    self._observations.add_execution,
+                    self.bundle.manifest.name,
+                    str(self.bundle.manifest.version),
+                ),
             )
         log.info(
             "model %s is ready on %s",

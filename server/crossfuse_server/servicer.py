@@ -6,17 +6,15 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
-from functools import partial
+from typing import Protocol
 
 import grpc
 import onnxruntime
 
 from crossfuse._version import __version__
 from crossfuse.engines.onnx import available_cpus
-from crossfuse.errors import DeadlineExceeded, InvalidInput, NotReady, Overloaded
+from crossfuse.errors import InvalidInput, NotReady, Overloaded
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse.v1 import fusion_pb2_grpc
 from crossfuse_server.admission import Admission, current_call
@@ -24,12 +22,25 @@ from crossfuse_server.convert import Converter, write_model, write_timings
 from crossfuse_server.first_message import FirstMessage
 from crossfuse_server.host import ModelHost
 from crossfuse_server.information import STATES, write_info
-from crossfuse_server.interceptor import LONGEST_REQUEST_ID
-from crossfuse_server.jobs import Inference, Job
+from crossfuse_server.jobs import Job
+from crossfuse_server.logs import LONGEST_REQUEST_ID
 from crossfuse_server.models import ServedModel, State
 from crossfuse_server.options import CallOptions, read_options, read_rules
+from crossfuse_server.recorder import Recorder, current_pair
 from crossfuse_server.settings import ServerSettings
 from crossfuse_server.streams import FrameStream
+from crossfuse_server.timeline import ENCODE, QUEUE
+from crossfuse_server.waiting import remaining, wait_for
+
+# How long the end of a stream that gives its place to another may take.
+MAKE_ROOM_SECONDS = 2.0
+
+
+class OpenStream(Protocol):
+    """A stream of any protocol."""
+
+    def drain(self) -> None:
+        """Answer what is inside, take nothing more, and end."""
 
 
 class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
@@ -41,19 +52,25 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         host: ModelHost,
         admission: Admission,
         state: Callable[[], State],
+        recorder: Recorder,
+        make_room: Callable[[], bool],
     ) -> None:
+        """`make_room` ends a stream that waits for its caller; False where there is none."""
         self._settings = settings
+        self._make_room = make_room
+        self._recorder = recorder
         self._admission = admission
         self._host = host
         self._state = state
         self._started = time.monotonic()
         self._gate = threading.Semaphore(settings.decoders or available_cpus())
-        self._streams: set[FirstMessage | FrameStream] = set()
-        self._streams_lock = threading.Lock()
+        self._streams: set[OpenStream] = set()
+        self._streams_lock = threading.Condition()
 
     def Fuse(self, request: pb.FuseRequest, context: grpc.ServicerContext) -> pb.FuseResponse:
         """Fuse one pair."""
-        started = time.monotonic()
+        record = current_pair()
+        timeline = record.timeline
         if len(request.request_id) > LONGEST_REQUEST_ID:
             raise InvalidInput(
                 "request_id",
@@ -63,39 +80,37 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         admitted = current_call()
         options = read_options(request.options)
         with self._held(request.model) as model:
+            record.of_model(model.bundle)
             converter = self._converter(options)
             queue = model.queue
             queue.check_room(admitted.client)
-            pair = converter.read_pair(request.ir, request.vis, model.bundle.manifest.minimum_size)
+            pair = converter.read_pair(
+                request.ir, request.vis, model.bundle.manifest.minimum_size, timeline
+            )
             admitted.carry(pair.ir.nbytes + pair.vis.nbytes)
-            decoded = time.monotonic()
-            remaining = _remaining(context)
+            left = remaining(context)
+            timeline.enter(QUEUE)
             # Not kept in a name: an error that comes out of it holds this frame, and would with
             # it hold the pictures in a cycle.
-            inference = _wait(
+            inference = wait_for(
                 queue.submit(
                     Job(
                         pair.ir,
                         pair.vis,
                         client=admitted.client,
-                        expires_at=math.inf if remaining is None else decoded + remaining,
+                        expires_at=math.inf if left is None else time.monotonic() + left,
                         priority=options.priority,
                     )
                 ),
                 context,
             )
-        fused = time.monotonic()
+        record.ran(inference)
+        timeline.enter(ENCODE)
         response = pb.FuseResponse(request_id=request.request_id)
-        converter.write_image(response.fused, inference.fused, grey=pair.grey)
-        ended = time.monotonic()
+        converter.write_image(response.fused, inference.fused, timeline, grey=pair.grey)
         write_model(response.model, model.bundle.manifest.name, model.bundle.manifest.version)
-        write_timings(
-            response.timings,
-            inference,
-            decode_time=decoded - started,
-            encode_time=ended - fused,
-            total_time=ended - started,
-        )
+        timeline.close()
+        write_timings(response.timings, timeline, record.batch_size)
         return response
 
     def FuseStream(
@@ -103,9 +118,9 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
     ) -> Iterator[pb.FuseStreamResponse]:
         """Fuse the frames of a stream, in order."""
         first = FirstMessage(request_iterator)
-        with self._counted(first):
+        with self.counted(first):
             stream = self._open_stream(first.wait(), context)
-        with self._counted(stream):
+        with self.counted(stream):
             yield from stream.run(request_iterator, context)
 
     def GetServerInfo(
@@ -135,6 +150,18 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         """The models, the default one first."""
         return pb.ListModelsResponse(models=self._infos())
 
+    @property
+    def stream_count(self) -> int:
+        """How many streams are open."""
+        return len(self._streams)
+
+    @property
+    def streams(self) -> list[FrameStream]:
+        """Those that have sent their config, the oldest first."""
+        with self._streams_lock:
+            found = [stream for stream in self._streams if isinstance(stream, FrameStream)]
+        return sorted(found, key=lambda stream: stream.view.number)
+
     def drain(self) -> None:
         """Let every stream answer what it holds and end."""
         with self._streams_lock:
@@ -163,14 +190,18 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
             self._admission,
             client=self._admission.identify(context),
             priority=options.priority,
+            parent=self._recorder.parent_of(context),
+            recorder=self._recorder,
         )
 
     @contextmanager
-    def _counted(self, stream: FirstMessage | FrameStream) -> Iterator[None]:
+    def counted(self, stream: OpenStream) -> Iterator[None]:
         """Count a stream, from its first moment on, and let `drain` find it."""
         with self._streams_lock:
             self._check_not_draining()
-            if len(self._streams) >= self._settings.max_streams:
+            if not self._has_place() and self._make_room():
+                self._streams_lock.wait_for(self._has_place, MAKE_ROOM_SECONDS)
+            if not self._has_place():
                 raise Overloaded(
                     f"streams: got one more than the {self._settings.max_streams} this server "
                     "serves at once; valid: another server, or a retry when a stream has ended",
@@ -182,6 +213,10 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         finally:
             with self._streams_lock:
                 self._streams.discard(stream)
+                self._streams_lock.notify_all()
+
+    def _has_place(self) -> bool:
+        return len(self._streams) < self._settings.max_streams
 
     def _check_not_draining(self) -> None:
         if self._state() is State.DRAINING:
@@ -208,29 +243,3 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
     def _infos(self) -> list[pb.ModelInfo]:
         default, *others = self._host.models
         return [write_info(default, True), *(write_info(model, False) for model in others)]
-
-
-def _remaining(context: grpc.ServicerContext) -> float | None:
-    """Seconds until the call's deadline; None without one, which gRPC tells as centuries."""
-    remaining = context.time_remaining()
-    return remaining if remaining < threading.TIMEOUT_MAX else None
-
-
-def _wait(future: Future[Inference], context: grpc.ServicerContext) -> Inference:
-    """The result; a call whose client went away, or ran out of time, gives its place up."""
-    if not context.add_callback(partial(_give_up, future)):
-        _give_up(future)
-    try:
-        return future.result(_remaining(context))
-    except (CancelledError, FutureTimeoutError):
-        _give_up(future)
-        raise DeadlineExceeded(
-            "deadline: passed before the pair was fused; valid: a longer one"
-        ) from None
-    finally:
-        # An error that comes out of it holds this frame, and with it the pictures, in a cycle.
-        del future
-
-
-def _give_up(future: Future[Inference]) -> None:
-    future.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -13,11 +14,9 @@ from crossfuse.bundles import DEFAULT_MODEL, PRECISIONS
 from crossfuse.engines import DEVICES
 from crossfuse.errors import InvalidInput, UnknownName
 from crossfuse.images import DEFAULT_MAX_PIXELS
+from crossfuse_server import LARGEST_MAX_PIXELS
 
 ENVIRONMENT_PREFIX = "CROSSFUSE_SERVER_"
-
-# 16384x16384; the message with two such pictures stays under the 2 GiB that gRPC can take.
-LARGEST_MAX_PIXELS = 2**28
 
 # A client alone may hold half of the bytes: one message of the largest size and its pictures.
 LEAST_PAIRS_HELD = 4
@@ -34,8 +33,20 @@ class ServerSettings:
     # Where it listens
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8001, "gRPC port; 0 takes a free one", least=0, most=65535)
+    http_port: int | None = _setting(
+        None,
+        "HTTP port on the same address; 0 takes a free one",
+        kind=int,
+        example=8080,
+        least=0,
+        most=65535,
+    )
     tls_cert: Path | None = _setting(None, "PEM file with the server's certificate chain")
     tls_key: Path | None = _setting(None, "PEM file with the server's private key")
+    tls_client_ca: Path | None = _setting(
+        None, "PEM file with authorities; callers must present a certificate of one of them"
+    )
+    insecure: bool = _setting(False, "listen where other machines can reach it without TLS")
     token_file: Path | None = _setting(
         None, "file with one bearer token per line; callers must present one of them"
     )
@@ -95,6 +106,25 @@ class ServerSettings:
         0, "pictures decoded or encoded at once; 0: one per processor", least=0
     )
 
+    # How long it waits for callers
+    message_seconds: float = _setting(
+        60.0, "longest wait for the message of a call", least=0.05, most=86_400
+    )
+    idle_seconds: float = _setting(
+        3600.0, "longest wait for the next frame of a stream", least=0.05, most=86_400
+    )
+
+    # What it tells
+    log_format: str = _setting("text", "lines for people or for machines", choices=("text", "json"))
+    log_level: str = _setting(
+        "warning",
+        "info: a line for each failed call; debug: for every one",
+        choices=("debug", "info", "warning", "error"),
+    )
+    otel_endpoint: str = _setting(
+        "", "URL of an OpenTelemetry collector to send traces to, like http://127.0.0.1:4317"
+    )
+
     # How it ends
     drain_seconds: float = _setting(
         30.0, "longest wait for calls in flight at SIGTERM", least=0, most=86_400
@@ -106,7 +136,15 @@ class ServerSettings:
         if (self.tls_cert is None) != (self.tls_key is None):
             missing = "tls_key" if self.tls_key is None else "tls_cert"
             raise InvalidInput(missing, "nothing", "both tls_cert and tls_key, or neither")
-        for name in ("tls_cert", "tls_key", "token_file", "admin_token_file"):
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise InvalidInput("tls_cert", "nothing", "a certificate where there is tls_client_ca")
+        if self.tls_cert is None and not (self.insecure or is_loopback(self.host)):
+            raise InvalidInput(
+                "host",
+                f"{self.host!r}, which other machines can reach, without TLS",
+                "tls_cert and tls_key, or 127.0.0.1, or insecure to be read by everybody",
+            )
+        for name in ("tls_cert", "tls_key", "tls_client_ca", "token_file", "admin_token_file"):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 raise InvalidInput(name, str(path), "a file that exists")
@@ -162,13 +200,23 @@ def load_settings(
 
     `flags` holds only what was given. An unknown key is an error with a suggestion.
     """
+    given = merge_sources(flags, config, environment)
+    return ServerSettings(**{key: value for key, (value, _) in given.items()})
+
+
+def merge_sources(
+    flags: Mapping[str, Any] | None,
+    config: Path | None,
+    environment: Mapping[str, str] | None,
+) -> dict[str, tuple[Any, str]]:
+    """What was given, each with where: a file, a variable or a flag."""
     environment = os.environ if environment is None else environment
     known = {entry.name: entry for entry in fields(ServerSettings)}
-    values: dict[str, Any] = {}
+    values: dict[str, tuple[Any, str]] = {}
     for key, value in _read_file(config).items():
         if key not in known:
             raise UnknownName(f"setting in {config}", key, known)
-        values[key] = _typed(known[key], value, str(config))
+        values[key] = _typed(known[key], value, str(config)), f"file {config}"
     for variable, text in environment.items():
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
@@ -176,9 +224,18 @@ def load_settings(
         if key not in known:
             names = (ENVIRONMENT_PREFIX + name.upper() for name in known)
             raise UnknownName("environment variable", variable, names)
-        values[key] = _typed(known[key], text, variable)
-    values.update(flags or {})
-    return ServerSettings(**values)
+        values[key] = _typed(known[key], text, variable), f"variable {variable}"
+    for key, value in (flags or {}).items():
+        values[key] = value, f"flag --{key.replace('_', '-')}"
+    return values
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; names other than localhost do not count."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _read_file(config: Path | None) -> dict[str, Any]:
@@ -197,26 +254,34 @@ def _typed(entry: Field[Any], value: Any, source: str) -> Any:
     kind = setting_type(entry)
     if kind is Path:
         return Path(str(value)) if value != "" else None
+    if kind is bool:
+        return _switch(entry, value, source)
+    valid = f"a value like {entry.metadata.get('example', entry.default)!r}"
     if isinstance(value, bool) or (isinstance(value, float) and kind is int):
-        raise InvalidInput(
-            f"{entry.name} in {source}", repr(value), f"a value like {entry.default!r}"
-        )
+        raise InvalidInput(f"{entry.name} in {source}", repr(value), valid)
     try:
         return kind(value)
     except (TypeError, ValueError):
-        raise InvalidInput(
-            f"{entry.name} in {source}", repr(value), f"a value like {entry.default!r}"
-        ) from None
+        raise InvalidInput(f"{entry.name} in {source}", repr(value), valid) from None
+
+
+def _switch(entry: Field[Any], value: Any, source: str) -> bool:
+    if str(value).lower() not in ("true", "false"):
+        raise InvalidInput(f"{entry.name} in {source}", repr(value), "true or false")
+    return str(value).lower() == "true"
 
 
 def setting_type(entry: Field[Any]) -> type:
     """The type a setting is read as."""
-    return Path if entry.default is None else type(entry.default)
+    kind: type = entry.metadata.get("kind", type(entry.default))
+    return Path if kind is type(None) else kind
 
 
 def _check(entry: Field[Any], value: Any) -> None:
     least, most = entry.metadata.get("least"), entry.metadata.get("most")
     choices = entry.metadata.get("choices")
+    if value is None:
+        return
     if choices is not None and value not in choices:
         raise UnknownName(entry.name, str(value), choices)
     # Written so that NaN, which compares false with everything, is refused.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +9,8 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 
 import grpc
+
+from crossfuse_server.tokens import digest_of
 
 Identify = Callable[[grpc.ServicerContext], str]
 
@@ -22,8 +23,7 @@ def by_address(context: grpc.ServicerContext) -> str:
 
 def by_token(context: grpc.ServicerContext) -> str:
     """The client's token, which was checked before, as a hash."""
-    metadata = dict(context.invocation_metadata())
-    return hashlib.sha256(str(metadata.get("authorization")).encode()).hexdigest()
+    return digest_of(str(dict(context.invocation_metadata()).get("authorization"))).hex()
 
 
 class Shares:

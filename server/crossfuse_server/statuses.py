@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -27,6 +28,23 @@ MODEL_FAILED = "MODEL_FAILED"
 DOMAIN = "crossfuse.v1"
 
 
+class Incidents:
+    """The faults of this process: each gets a number to look up in the log."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def next(self) -> str:
+        """The number of another one."""
+        with self._lock:
+            self.count += 1
+        return secrets.token_hex(4)
+
+
+incidents = Incidents()
+
+
 class ModelFailed(NotReady):
     """The model could not be loaded: waiting alone will not mend it."""
 
@@ -45,7 +63,7 @@ def to_status(error: Exception, where: str) -> Status:
             detail.Pack(info)
             status.details.append(detail)
         return status
-    incident = secrets.token_hex(4)
+    incident = incidents.next()
     log.error("incident %s in %s", incident, where, exc_info=error)
     return Status(
         code=grpc.StatusCode.INTERNAL.value[0],

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 import grpc
 
@@ -37,13 +37,24 @@ from crossfuse_server.convert import Converter
 from crossfuse_server.first_message import DRAINING
 from crossfuse_server.host import ModelHost
 from crossfuse_server.jobs import Inference, Job
+from crossfuse_server.recorder import Pair, Recorder, current_request_id
 from crossfuse_server.stream_answers import FusedPair, StreamAnswers
+from crossfuse_server.timeline import DECODE, QUEUE, Timeline, arrived_at
+from crossfuse_server.views import LiveView
 
 # One frame runs while the next is being decoded and queued. More would only age in the queue,
 # where DropPolicy.OLDEST cannot reach them.
 FRAMES_IN_ENGINE = 2
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A frame that came, and what is noted of it."""
+
+    message: pb.StreamFrame
+    record: Pair
 
 
 class FrameStream:
@@ -59,21 +70,28 @@ class FrameStream:
         *,
         client: str,
         priority: int,
+        recorder: Recorder,
+        parent: str,
     ) -> None:
         self._host = host
         self._wanted = wanted
+        self._bundle = host.get(wanted.name, wanted.version).bundle
         self._converter = converter
         self._bytes = FrameBytes(admission, lambda: not self._window.closed)
         self._client = client
         self._priority = priority
-        self._window: BlockingWindow[pb.StreamFrame, FusedPair] = BlockingWindow(rules)
-        self._capture_times: deque[int] = deque()
+        self._recorder = recorder
+        self._parent = parent
+        self._request_id = current_request_id()
+        self._window: BlockingWindow[Received, FusedPair] = BlockingWindow(rules)
+        self._unanswered: deque[tuple[Pair, int]] = deque()
         self._in_engine = threading.Semaphore(FRAMES_IN_ENGINE)
         self._inferences: set[Future[Inference]] = set()
         self._lock = threading.Lock()
         self._cancelled = False
         self._complete = False
         self._end: Exception | None = None
+        self.view = LiveView(wanted.name)
 
     @property
     def counters(self) -> Counters:
@@ -86,17 +104,21 @@ class FrameStream:
         """Answer every frame in order; raises what ended the stream early, after the answers."""
         if not context.add_callback(self._cancel):
             return
-        answers = StreamAnswers(self._converter)
+        answers = StreamAnswers(self._converter, self._recorder)
         try:
             for work in (self._dispatch, lambda: self._read(requests)):
                 threading.Thread(target=work, name="stream", daemon=True).start()
             for answer in self._window.answers():
-                response = answers.response(answer, self._capture_times.popleft())
+                response = answers.response(answer, *self._unanswered.popleft())
                 self._bytes.let_go(1)
+                self.view.show(response)
                 yield response
         finally:
             self._cancel()
             self._bytes.end()
+            self.view.end()
+            for record, _ in list(self._unanswered):
+                self._recorder.end(record, "CANCELLED")
             log.info("a stream ended: %s", self.counters)
         if self._end is not None and not self._complete:
             raise self._end
@@ -130,10 +152,13 @@ class FrameStream:
                         )
                     )
                     return
+                record = self._record(request.frame.frame_id)
                 if not self._bytes.let_in(request.frame.ByteSize()):
                     return
-                self._capture_times.append(request.frame.capture_time_us)
-                if not self._window.push(request.frame.frame_id, request.frame):
+                self._unanswered.append((record, request.frame.capture_time_us))
+                received = Received(request.frame, record)
+                del record
+                if not self._window.push(request.frame.frame_id, received):
                     return
         except CrossFuseError as error:
             self._stop(error)
@@ -154,17 +179,32 @@ class FrameStream:
             except Exception as error:
                 self._settle(frame, Failed(error))
 
-    def _submit(self, frame: Frame[pb.StreamFrame]) -> None:
+    def _record(self, frame_id: int) -> Pair:
+        """The record of a frame that has just been read; its wait begins."""
+        record = Pair(
+            "stream",
+            f"{self._request_id}#{frame_id}",
+            timeline=Timeline(arrived_at()),
+            parent=self._parent,
+        )
+        record.of_model(self._bundle)
+        record.timeline.enter(QUEUE)
+        return record
+
+    def _submit(self, frame: Frame[Received]) -> None:
         """Decode a frame and queue it, each for the model that serves at this moment."""
-        started = time.monotonic()
+        message, record = frame.payload.message, frame.payload.record
+        record.timeline.enter(DECODE)
         model = self._host.hold(self._wanted.name, self._wanted.version)
         try:
+            self._bundle = model.bundle
+            record.of_model(model.bundle)
             manifest = model.bundle.manifest
             pair = self._converter.read_pair(
-                frame.payload.ir, frame.payload.vis, manifest.minimum_size
+                message.ir, message.vis, manifest.minimum_size, record.timeline
             )
             look = look_at(pair.ir, pair.vis) if manifest.head == "minmax" else None
-            decode_time = time.monotonic() - started
+            record.timeline.enter(QUEUE)
             job = Job(
                 pair.ir,
                 pair.vis,
@@ -184,10 +224,7 @@ class FrameStream:
                 self._inferences.discard(inference)
             error = _error_of(inference)
             if error is None:
-                result = inference.result()
-                fused = FusedPair(
-                    result, model.bundle, pair.grey, look, frame.arrived_at, decode_time
-                )
+                fused = FusedPair(inference.result(), model.bundle, pair.grey, look)
                 self._settle(frame, Fused(fused))
             elif isinstance(error, DeadlineExceeded):
                 self._settle(frame, Dropped(DropReason.DEADLINE))
@@ -201,7 +238,7 @@ class FrameStream:
             inference.cancel()
         inference.add_done_callback(done)
 
-    def _settle(self, frame: Frame[pb.StreamFrame], outcome: Outcome[FusedPair]) -> None:
+    def _settle(self, frame: Frame[Received], outcome: Outcome[FusedPair]) -> None:
         self._window.settle(frame, outcome)
         self._in_engine.release()
 

@@ -113,9 +113,9 @@ class Worker:
             del fault
             return
         queue.pace.add(ended - started, pixels)
+        self._group.on_run(len(jobs), ended - started)
         for picture, job in zip(fused, jobs, strict=True):
-            queue_time = started - job.queued_at
-            job.future.set_result(Inference(picture, queue_time, ended - started, len(jobs)))
+            job.future.set_result(Inference(picture, started, ended, len(jobs)))
 
     def _check(self, engine: Engine, fault: EngineError) -> None:
         """Give up an engine that is broken, not only at odds with one picture."""
@@ -179,11 +179,13 @@ class Workers:
         probe: Probe,
         stall_seconds: float,
         on_change: Callable[[], None],
+        on_run: Callable[[int, float], None],
     ) -> None:
         self.queue = queue
         self.closed = threading.Event()
         self.reopen = reopen
         self.probe = probe
+        self.on_run = on_run
         self._stall_seconds = stall_seconds
         self._on_change = on_change
         self._opened_at: list[float] = []

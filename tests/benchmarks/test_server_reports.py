@@ -37,7 +37,7 @@ def test_what_counts_as_overload_well_met() -> None:
 def test_what_counts_as_growth() -> None:
     outcome = soak.Outcome()
     for second in range(100):
-        outcome.samples.append(soak.Sample(second, 100 + second / 3600, 5, second, 9))
+        outcome.samples.append(soak.Sample(second, 100 + second / 3600, 5, second, 4, 9))
     assert math.isclose(outcome.slope, 1.0, rel_tol=0.01)
     assert outcome.growth(lambda sample: sample.threads) == 0
     assert outcome.growth(lambda sample: sample.pooled) == 45

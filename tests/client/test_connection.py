@@ -207,12 +207,13 @@ def test_a_connection_that_breaks_during_a_stream(
 
 def test_the_retries_of_a_call_outlast_a_pause_of_the_connection() -> None:
     pauses = [min(FIRST_BACKOFF * 2**tries, LONGEST_BACKOFF) for tries in range(DEFAULT_RETRIES)]
-    longest = dict(Connection("far:1", None, None, 1024).options)["grpc.max_reconnect_backoff_ms"]
+    options = dict(Connection("far:1", None, None, 1024).options)
+    longest = int(options["grpc.max_reconnect_backoff_ms"])
     assert 0.5 * sum(pauses) > 1.2 * longest / 1000  # the least of ours, the most of gRPC's
 
 
 def test_loopback_never_goes_through_a_proxy() -> None:
-    def proxied(target: str) -> int:
+    def proxied(target: str) -> int | str:
         return dict(Connection(target, None, None, 1024).options)["grpc.enable_http_proxy"]
 
     assert proxied("localhost:8001") == proxied("127.0.0.1:1") == proxied("[::1]:1") == 0

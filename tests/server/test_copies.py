@@ -13,6 +13,7 @@ from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse_server.convert import Converter
 from crossfuse_server.jobs import Job
 from crossfuse_server.options import read_options
+from crossfuse_server.timeline import Timeline
 from crossfuse_server.workers import together
 
 HEIGHT, WIDTH = 480, 640
@@ -52,7 +53,7 @@ def test_a_raw_pair_is_copied_once_on_its_way_to_the_engine(
 ) -> None:
     ir = Counted(make.raw(make.ir(HEIGHT, WIDTH)))
     vis = Counted(make.raw(make.vis(HEIGHT, WIDTH)))
-    pair = converter.read_pair(ir, vis, 32)  # type: ignore[arg-type]  # as much of an Image as it needs
+    pair = converter.read_pair(ir, vis, 32, Timeline())  # type: ignore[arg-type]  # enough of it
     assert (len(ir.copies), len(vis.copies)) == (1, 1)
     seen_ir, seen_vis = together([job_of(pair.ir, pair.vis)])
     assert np.shares_memory(seen_ir, np.frombuffer(ir.copies[0], np.uint8))
@@ -75,7 +76,7 @@ def test_a_raw_answer_is_copied_once_into_its_message(converter: Converter, make
     fused, message = make.vis(HEIGHT, WIDTH), pb.Image()
     tracemalloc.start()
     try:
-        converter.write_image(message, fused, grey=False)
+        converter.write_image(message, fused, Timeline(), grey=False)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -294,7 +294,7 @@ def test_abuse_leaves_nothing_behind(
     def is_as_before() -> bool:
         held = server_process.holds()
         for name in POOLS:
-            most = {"call": 2 * (16 + 32) + 16, "stream-call": 4 + 16, "control": 16}[name]
+            most = {"call": 2 * (16 + 32) + 16, "stream-call": 4 + 16, "control": 96}[name]
             assert held["threads"].pop(name, 0) <= most, "a pool grows to its bound"
             before["threads"].pop(name, None)
         return bool(

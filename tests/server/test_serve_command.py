@@ -288,7 +288,11 @@ def refused(models: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., s
         (["--config", "nowhere"], {}, "config: got nowhere; valid: a readable file"),
         ([], {"CROSSFUSE_SERVER_X": "1"}, "environment variable: got 'CROSSFUSE_SERVER_X'; valid"),
         ([], {"CROSSFUSE_SERVER_PORT": "x"}, "port in CROSSFUSE_SERVER_PORT: got 'x'; valid: a va"),
-        (["--host", "192.0.2.1"], {}, "port: got 192.0.2.1:0; valid: an address of this machine"),
+        (
+            ["--host", "192.0.2.1", "--insecure"],
+            {},
+            "port: got 192.0.2.1:0; valid: an address of this machine",
+        ),
     ],
 )
 def test_what_it_does_not_start_with(

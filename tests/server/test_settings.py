@@ -19,10 +19,10 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_a_flag_wins_over_a_variable_and_a_variable_over_the_file(tmp_path: Path) -> None:
-    config = write(tmp_path, 'port = 1\nmax_queue = 11\nhost = "file"\n')
+    config = write(tmp_path, 'port = 1\nmax_queue = 11\nhost = "127.0.0.2"\n')
     environment = {"CROSSFUSE_SERVER_PORT": "2", "CROSSFUSE_SERVER_MAX_QUEUE": "12"}
     settings = load_settings({"port": 3}, config, environment)
-    assert (settings.port, settings.max_queue, settings.host) == (3, 12, "file")
+    assert (settings.port, settings.max_queue, settings.host) == (3, 12, "127.0.0.2")
     assert settings.max_streams == ServerSettings().max_streams
 
 

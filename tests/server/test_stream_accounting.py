@@ -78,11 +78,12 @@ def test_a_thousand_frames(serve: Serve, gated: Any, make: Any, eventually: Even
     (serving,) = running.open_streams
     eventually(lambda: serving.counters.received == 201)
     eventually(lambda: serving.counters.dropped[DropReason.DEADLINE] > 0)
+    eventually(lambda: serving.counters.pending == 2)  # one in the engine, one in its queue
 
     def settled(frames: int) -> bool:
         return bool(serving.counters.received == frames and not serving.counters.pending)
 
-    gated.let_through(2)  # what stands inside, and what may wait behind it
+    gated.let_through(4)  # all that may be in flight
     choice = random.Random(7)  # noqa: S311
     for number in numbers:
         send(make, stream, number)
