@@ -140,7 +140,5 @@ class DistillConfig:
 
     teacher: str
     """A checkpoint folder, or a folder of fused pictures named as the pairs are."""
-    lift: float = 0.0
-    """Share by which the local contrast of the teacher's pictures is raised first."""
     taps: tuple[Tap, ...] = ()
     """Features for [loss.feature]; only of a teacher that is a checkpoint."""

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from crossfuse.errors import InvalidInput, UnknownName
 from crossfuse_training.losses import DirectedWishes, fusion_loss, mean_ssim, wished_brightness
-from crossfuse_training.losses.local_contrast import lift_contrast
 
 CONFIG = DirectedWishes(
     intensity=1.0,
@@ -137,44 +136,3 @@ def test_it_is_still_the_loss_that_the_shipped_rt_was_trained_with() -> None:
 def test_numbers_without_meaning(name: str, value: float) -> None:
     with pytest.raises(InvalidInput, match=rf"loss\.directed\.{name}"):
         DirectedWishes(**(asdict(CONFIG) | {name: value}))
-
-
-def test_lift_raises_contrast_where_there_is_light_and_little_of_it() -> None:
-    stripes = 4 * torch.sign(torch.sin(torch.arange(96.0) * 0.8)).expand(1, 1, 96, 96)
-    lit, factor = lift_contrast(stripes + 130, 0.5)
-    assert factor[0, 0, 48, 48] == pytest.approx(1 + 0.5 / (1 + 16 / 400), abs=0.01)
-    assert float((lit - 130).abs()[0, 0, 48, 40:56].mean()) == pytest.approx(4 * 1.48, abs=0.1)
-    dark, _ = lift_contrast(stripes + 20, 0.5)
-    assert torch.allclose(dark, stripes + 20, atol=1e-4)
-    strong, _ = lift_contrast(20 * stripes + 120, 0.5)
-    assert (strong - 120).abs().mean() < 1.05 * 80
-
-
-def test_lift_knows_no_extremes_of_the_picture() -> None:
-    picture = smooth(3)[:1]
-    spot = picture.clone()
-    spot[..., :4, :4] = 255
-    far = (slice(None), slice(None), slice(None), slice(100, None))
-    lifted, beside = lift_contrast(picture, 0.5)[0][far], lift_contrast(spot, 0.5)[0][far]
-    assert float((lifted - beside).abs().amax()) < 0.1
-
-
-def test_the_lifted_wish_is_what_the_loss_asks_for() -> None:
-    ir, luma = smooth(1), smooth(2)
-    lifted = replace(CONFIG, lift=0.5, structure=0.0, gradient=0.0)
-    target, _ = lift_contrast(wished_brightness(ir, luma, ir, CONFIG), 0.5)
-    total, _ = fusion_loss(target, ir, luma, ir, lifted)
-    assert float(total) == pytest.approx(0, abs=1e-4)
-    steeper = replace(lifted, gradient=1.0, intensity=0.0, base=0.0)
-    same = luma.clone()
-    plain, parts = fusion_loss(same, luma, luma, luma, replace(steeper, lift=0.0))
-    assert float(plain) == pytest.approx(0, abs=1e-4)
-    assert float(fusion_loss(same, luma, luma, luma, steeper)[0]) > 0.1
-    assert set(parts) == {"intensity", "base", "gradient", "structure"}
-
-
-@pytest.mark.parametrize(("height", "width"), [(33, 47), (8, 8), (7, 129)])
-def test_lift_keeps_any_size(height: int, width: int) -> None:
-    picture = torch.rand(2, 1, height, width) * 255
-    lifted, factor = lift_contrast(picture, 0.5)
-    assert lifted.shape == factor.shape == picture.shape

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossfuse_training.losses.local_contrast import lift_contrast
 from crossfuse_training.losses.terms import Term, require
 from crossfuse_training.networks.config import require_name
 
@@ -48,8 +47,6 @@ class DirectedWishes:
     """Grey levels further up, where it does so fully."""
     gradient_floor: float
     """Squared gradient by which the infrared must exceed the visible: its noise is no detail."""
-    lift: float = 0.0
-    """Share by which local contrast is raised where there is light and little of it."""
     reference: str = "background"
     """What the infrared is warm or cold against: its background, which is its mean over a wide
     neighbourhood, or its mean over the whole cut, which a network knows with mean_input."""
@@ -80,12 +77,8 @@ def fusion_loss(
     fused: Tensor, ir: Tensor, luma: Tensor, background: Tensor, config: DirectedWishes
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
     """The weighted sum, and each part before its weight."""
-    brightness = wished_brightness(ir, luma, background, config)
+    difference = fused - wished_brightness(ir, luma, background, config)
     wished = _stronger_gradient(ir, luma, config.gradient_floor)
-    if config.lift > 0:
-        brightness, factor = lift_contrast(brightness, config.lift)
-        wished = wished * factor[:, :, 1:-1, 1:-1]
-    difference = fused - brightness
     parts = {
         "intensity": difference.abs().mean(),
         "base": F.avg_pool2d(difference, _BASE_POOL).abs().mean(),

@@ -13,7 +13,6 @@ from crossfuse.errors import InvalidInput
 from crossfuse_training.checkpoint import RECORD_NAME, load
 from crossfuse_training.data import Batch
 from crossfuse_training.losses import FeatureAdapters
-from crossfuse_training.losses.local_contrast import lift_contrast
 from crossfuse_training.networks.reconstruction_decoder import AutoEncoder
 from crossfuse_training.recipe_tables import DistillConfig, Tap
 from crossfuse_training.stages.features import captured
@@ -36,7 +35,6 @@ class Teacher:
 
     def __init__(self, config: DistillConfig, device: torch.device) -> None:
         self.network = _network(Path(config.teacher), device)
-        self._lift = config.lift
         self._taps = [tap.teacher for tap in config.taps]
         if self._taps and self.network is None:
             raise InvalidInput(
@@ -51,13 +49,10 @@ class Teacher:
         if self.network is None:
             if batch.teacher is None:
                 raise InvalidInput("distill.teacher", "a batch without", "fused pictures")
-            return Answer(self._lifted(batch.teacher), [])
+            return Answer(batch.teacher, [])
         with captured(self.network, self._taps) as features:
             picture = self.network(batch.aligned_ir, batch.vis).clamp(0, 255)
-        return Answer(self._lifted(picture), [features[name] for name in self._taps])
-
-    def _lifted(self, picture: Tensor) -> Tensor:
-        return lift_contrast(picture, self._lift)[0] if self._lift else picture
+        return Answer(picture, [features[name] for name in self._taps])
 
 
 def adapters_for(
