@@ -69,6 +69,7 @@ DIFFERENT: dict[str, Overrides] = {
     "norm-none": {"decoder_norm": "none"},
     "bounded": {"head": "bounded"},
     "gains": {"output": "gains", "head": "bounded", "decoder_norm": "hidden"},
+    "lift": {"lift": 0.6, "head": "bounded"},
     "affine": {"head": "affine", "affine_gain": 50.0, "affine_offset": 100.0},
 }
 

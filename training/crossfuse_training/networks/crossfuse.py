@@ -16,6 +16,7 @@ from crossfuse_training.networks.encoder import Encoder
 from crossfuse_training.networks.fusion_decoder import FusionDecoder
 from crossfuse_training.networks.gaff import Gaff
 from crossfuse_training.networks.heads import apply_gains, output_head
+from crossfuse_training.networks.local_contrast import local_contrast
 from crossfuse_training.networks.skips import (
     BlockSkip,
     DeepShares,
@@ -65,9 +66,10 @@ class CrossFuse(nn.Module):
             shallow_skip=_shallow_skip(config),
         )
         self.head = output_head(config)
+        self.local_contrast = local_contrast(config.lift)
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
-        fused: Tensor = self.head(self.decode(ir, vis))
+        fused: Tensor = self.local_contrast(self.head(self.decode(ir, vis)))
         return fused
 
     def decode(self, ir: Tensor, vis: Tensor) -> Tensor:

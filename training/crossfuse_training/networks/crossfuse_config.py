@@ -99,6 +99,9 @@ class CrossFuseConfig(EncoderConfig):
     affine_offset: float = 127.5
     """With the affine head: grey level of a decoder output of 0."""
 
+    lift: float = 0.0
+    """Share by which local contrast is raised in the end, where there is light and little of it."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_fusion()
@@ -201,6 +204,7 @@ class CrossFuseConfig(EncoderConfig):
                 self.decoder_norm,
                 "hidden or none with output=gains",
             )
+        require(0 <= self.lift <= 1, "lift", self.lift, "0 to 1")
         for field, fixed in (("affine_gain", 63.75), ("affine_offset", 127.5)):
             require(
                 self.head == "affine" or getattr(self, field) == fixed,

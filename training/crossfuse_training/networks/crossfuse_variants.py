@@ -56,6 +56,7 @@ PUBLISHED = CrossFuseConfig(
     head="minmax",
     affine_gain=63.75,
     affine_offset=127.5,
+    lift=0.0,
 )
 
 # What the published network loses time, detail or safety on, changed: 70 % of its work is in
@@ -95,6 +96,7 @@ CROSSFUSE_VARIANTS = {
         self_layers=1,
         mlp_ratio=2.0,
         decoder_channels=48,
+        lift=0.6,
     ),
     # The most of the work in the encoders; where speed matters less.
     "base-wide": replace(_OURS, growth_channels=48, half_channels=96, deep_channels=96, heads=12),

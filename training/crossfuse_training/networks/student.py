@@ -20,6 +20,7 @@ from crossfuse_training.networks.config import require, require_name
 from crossfuse_training.networks.contract import check_pair
 from crossfuse_training.networks.convolution import mean_stem, picture_mean
 from crossfuse_training.networks.heads import ClampedHead
+from crossfuse_training.networks.local_contrast import local_contrast
 
 PATCH = 4
 HEADS = ("bounded",)
@@ -43,6 +44,8 @@ class StudentConfig:
     """Grey levels for one unit of the last convolution's offset."""
     mean_input: bool
     """Every pixel also knows the means of both pictures: what is warm depends on the scene."""
+    lift: float
+    """Share by which local contrast is raised in the end, where there is light and little of it."""
     head: str
     """bounded: clamped to 0..255; stretching to each picture's extremes makes video flicker."""
 
@@ -58,6 +61,7 @@ class StudentConfig:
         for field in ("largest_gain", "offset_scale"):
             value = getattr(self, field)
             require(isinstance(value, int | float) and value > 0, field, value, "a number above 0")
+        require(0 <= self.lift <= 1, "lift", self.lift, "0 to 1")
         require(isinstance(self.mean_input, bool), "mean_input", self.mean_input, "true or false")
         require_name("head", self.head, HEADS)
 
@@ -102,6 +106,7 @@ class Student(nn.Module):
         self.vis_gain = nn.Conv2d(quarter, PATCH * PATCH, 1)
         self.offset = nn.Conv2d(quarter, PATCH * PATCH, 1)
         self.output_head = ClampedHead(1.0, 0.0)
+        self.local_contrast = local_contrast(config.lift)
         self._initialise()
 
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
@@ -110,7 +115,8 @@ class Student(nn.Module):
         ir_gain = _pixels(self.config.largest_gain * F.hardsigmoid(self.ir_gain(features)), ir)
         vis_gain = _pixels(self.config.largest_gain * F.hardsigmoid(self.vis_gain(features)), ir)
         offset = _pixels(self.config.offset_scale * self.offset(features), ir)
-        fused: Tensor = self.output_head(ir_gain * ir + vis_gain * vis + offset)
+        plain = self.output_head(ir_gain * ir + vis_gain * vis + offset)
+        fused: Tensor = self.local_contrast(plain)
         return fused
 
     def _features(self, ir: Tensor, vis: Tensor) -> Tensor:
