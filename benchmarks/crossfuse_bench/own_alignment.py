@@ -27,7 +27,6 @@ FITTINGS = 15
 LEAST_NOISE = 0.15
 # Keeps what no block decides near zero.
 RIDGE = 1e-2
-GRID = 24
 
 
 class OwnAlignment:
@@ -40,13 +39,14 @@ class OwnAlignment:
         small_vis = [shrink(frame, WIDTH) for frame in vis]
         height = small_vis[0].shape[0]
         self._middle = np.array([WIDTH, height]) / 2
+        self._measured = np.empty((0, 2))
         self._numbers = np.zeros(((ORDER + 1) * (ORDER + 2) // 2, 2))
         mask, seen = inner_mask(height, WIDTH), seen_region(small_ir)
         visible = [edge_directions(frame, mask) for frame in small_vis]
         grid = np.stack(np.meshgrid(np.arange(WIDTH), np.arange(height)), axis=-1).astype(float)
         for turn in range(ROUNDS):
             places = (grid + self._terms(grid) @ self._numbers).astype(np.float32)
-            known = cv2.remap(seen, places, None, cv2.INTER_NEAREST)
+            known = cv2.remap(seen, places[..., 0], places[..., 1], cv2.INTER_NEAREST)
             known = cv2.erode(known, np.ones((5, 5), np.uint8), borderValue=0).astype(np.float32)
             infrared = [
                 edge_directions(_taken(frame, places), np.asarray(known, np.float32))
@@ -65,10 +65,9 @@ class OwnAlignment:
     def composed(self, truth: Matrix, size: tuple[int, int]) -> Matrix:
         """What an infrared camera warped by `truth` has as its nearest homography to the visible.
 
-        Nearest over all that both cameras see, wherever there are edges.
+        Nearest over the blocks that the shifts were measured in and that both cameras see.
         """
-        axes = (np.linspace(0, side - 1, GRID) for side in size)
-        places = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+        places = self._measured
         raw = self.infrared_places(places)
         rig = cv2.perspectiveTransform(raw[:, None], np.linalg.inv(truth))[:, 0]
         seen = np.all((rig >= 0) & (rig <= np.array(size) - 1), axis=1)
@@ -83,7 +82,9 @@ class OwnAlignment:
     def _fit(self, blocks: Sequence[Correlation]) -> None:
         """The polynomials that the blocks agree on, those that do not losing their weight."""
         shifts = shifts_of(blocks)
-        terms = self._terms(np.array([shift.place - shift.shift for shift in shifts]))
+        places = np.array([shift.place - shift.shift for shift in shifts])
+        self._measured = (places + 0.5) * self._width / WIDTH - 0.5
+        terms = self._terms(places)
         targets = terms @ self._numbers + np.array([shift.shift for shift in shifts])
         worths = np.array([shift.worth for shift in shifts])
         worths /= np.median(np.trace(worths, axis1=1, axis2=2))
@@ -104,6 +105,12 @@ class OwnAlignment:
 
 def _taken(picture: UInt8Array, places: NDArray[np.float32]) -> UInt8Array:
     return np.asarray(
-        cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        cv2.remap(
+            picture,
+            places[..., 0],
+            places[..., 1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
         np.uint8,
     )

@@ -115,7 +115,8 @@ def _recorded(
     picture: UInt8Array, places: Floats, outside: NDArray[np.bool_], random: np.random.Generator
 ) -> UInt8Array:
     """What the infrared camera of the rig sees: noisy, and nothing where the set shows nothing."""
-    warped = cv2.remap(picture, places.astype(np.float32), None, cv2.INTER_LINEAR)
+    across, down = np.moveaxis(places.astype(np.float32), -1, 0)
+    warped = cv2.remap(picture, across, down, cv2.INTER_LINEAR)
     warped[outside] = 0
     noisy = warped + NOISE * random.standard_normal(warped.shape, dtype=np.float32)
     return shrink(np.clip(np.rint(noisy), 0, 255).astype(np.uint8), WIDTH)

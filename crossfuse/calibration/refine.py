@@ -34,8 +34,10 @@ LEAST_BLOCKS = 8
 PRIOR = np.array([0.15, 0.15, 0.2, 0.2, 0.01, 0.01, 0.02, 0.02])
 AGREES_WITHIN = 1.5
 ROUNDS = 15
-# Blocks are never taken to be more exact than so many pixels.
-LEAST_NOISE = 0.15
+# Pixels: what is no disagreement yet, and how exact blocks are at best beside the prior, however
+# well they agree: lenses and distances leave shifts that no homography describes.
+LEAST_TYPICAL = 0.15
+LEAST_NOISE = 1.0
 # Rounds before the last two make do with so many pairs.
 FIRST_PAIRS = 24
 
@@ -139,7 +141,7 @@ def _correction(shifts: Sequence[Shift], size: Size, total: Floats) -> tuple[Flo
     weights = np.ones(len(shifts))
     numbers = np.zeros(len(total))
     distance = np.zeros(len(shifts))
-    noise = 1.0
+    noise = LEAST_NOISE**2
     for _ in range(ROUNDS):
         normal = np.einsum("nik,nij,njl,n->kl", design, worths, design, weights / noise) + prior
         right = np.einsum("nik,nij,nj,n->k", design, worths, targets, weights / noise)
@@ -148,8 +150,8 @@ def _correction(shifts: Sequence[Shift], size: Size, total: Floats) -> tuple[Flo
         left = (targets - np.einsum("nij,j->ni", design, numbers)) * half
         distance = np.linalg.norm(left, axis=1)
         weighted = np.sqrt(np.einsum("ni,nij,nj->n", left, worths, left))
-        typical = max(1.4826 * float(np.median(weighted)), LEAST_NOISE)
-        noise = OVERLAPPING * typical**2
+        typical = max(1.4826 * float(np.median(weighted)), LEAST_TYPICAL)
+        noise = max(LEAST_NOISE**2, OVERLAPPING * typical**2)
         weights = 1 / (1 + np.square(weighted / (2 * typical)))
     return numbers, float((distance < AGREES_WITHIN).mean())
 

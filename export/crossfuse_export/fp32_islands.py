@@ -23,6 +23,7 @@ from crossfuse_training.networks.attention import CrossAttention, FeedForward, S
 from crossfuse_training.networks.cssa import Cssa
 from crossfuse_training.networks.encoder import Encoder
 from crossfuse_training.networks.heads import ClampedHead, MinMaxHead
+from crossfuse_training.networks.local_contrast import LocalContrast
 from crossfuse_training.networks.normalisers import Normaliser
 from crossfuse_training.networks.skips import DeepShares, ShallowShares
 
@@ -50,7 +51,7 @@ ALWAYS = (
 )
 TRIED = (
     Island("colour", modules=(FusionGraph,)),
-    Island("output head", modules=(ClampedHead,)),
+    Island("output head", modules=(ClampedHead, LocalContrast)),
     Island("channel switches", modules=(Cssa,)),
     Island("attention", modules=(SelfAttention, CrossAttention)),
     Island("feed-forward", modules=(FeedForward,)),

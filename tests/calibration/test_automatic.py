@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from crossfuse.calibration import CalibrationRefused, Recording, calibrate_automatically
+from crossfuse.calibration.automatic import Estimate
 from crossfuse.calibration.geometry import corner_error, resized, shrink, similarity
+from crossfuse.calibration.verdict import check_estimate
 from crossfuse.synthetic import Scene
-from crossfuse_bench.calibrate_rigs import load_sets, run_case
 
 SIZE = (320, 240)
 RATE = 10.0
@@ -70,20 +72,19 @@ def test_pictures_of_a_size_come_back_at_that_size() -> None:
     np.testing.assert_allclose(corner[:2], [319.5, 239.5])
 
 
-@pytest.mark.data
-def test_six_known_rigs_on_real_pictures(data_dir: Path) -> None:
-    """`make rigs` does the same with fifty, and keeps the report."""
-    if not (data_dir / "m3svd_video").is_dir():
-        pytest.skip(f"no {data_dir / 'm3svd_video'}")
-    sets = load_sets(data_dir, most=120)
-    clip, stills = sets[0], sets[-1]
-    own = clip.own_error()
-    for number in (0, 3, 6, 9):
-        outcome = run_case(number, clip, own)
-        assert outcome.own_error is not None, outcome.refused
-        assert outcome.own_error <= 3
-        assert outcome.offset_error is not None
-        assert outcome.offset_error <= outcome.frame
-    # Single pictures with parallax of their own: too few to agree, and so nothing is written.
-    for number in (5, 8):
-        assert run_case(number, stills, np.eye(3)).refused
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"spread": 2.1}, "two halves of the frames differ by 2.1 pixels"),
+        ({"fit": 0.1}, "edges of the two recordings fit to 0.10"),
+        ({"rival": 0.39}, "another one fits as well"),
+        ({"agreement": 0.4}, "40% of the picture agrees"),
+    ],
+)
+def test_doubtful_estimates_are_refused(change: dict[str, Any], message: str) -> None:
+    sure = Estimate(
+        homography=np.eye(3), offset=None, spread=1.9, fit=0.4, rival=0.3, agreement=0.9, pairs=100
+    )
+    assert check_estimate(sure, 640) is sure
+    with pytest.raises(CalibrationRefused, match=message):
+        check_estimate(replace(sure, **change), 640)
