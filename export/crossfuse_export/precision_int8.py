@@ -105,26 +105,37 @@ def to_int8(
 
 
 def end_convolutions(model: onnx.ModelProto) -> frozenset[str]:
-    """Convolutions that no other one comes before, and those that no other one comes after."""
+    """Convolutions that no other one comes before, and those that no other one comes after.
+
+    The blurs of the raise of local contrast work on the picture that the last ones made: they are
+    ends too, and nothing is behind them.
+    """
+    blurs = {
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Conv" and "local_contrast" in (module_of(node) or "")
+    }
     fed: set[str] = set()
     """Tensors that a convolution has touched."""
     first = []
     for node in model.graph.node:
+        is_conv = node.op_type == "Conv" and node.name not in blurs
         behind = fed.intersection(node.input)
-        if node.op_type == "Conv" and not behind:
+        if is_conv and not behind:
             first.append(node.name)
-        if node.op_type == "Conv" or behind:
+        if is_conv or behind:
             fed.update(node.output)
     ahead: set[str] = set()
     """Tensors that a convolution still uses."""
     last = []
     for node in reversed(model.graph.node):
+        is_conv = node.op_type == "Conv" and node.name not in blurs
         used = ahead.intersection(node.output)
-        if node.op_type == "Conv" and not used:
+        if is_conv and not used:
             last.append(node.name)
-        if node.op_type == "Conv" or used:
+        if is_conv or used:
             ahead.update(node.input)
-    return frozenset((*first, *last))
+    return frozenset((*first, *last, *blurs))
 
 
 def _keep_float_beside(model: onnx.ModelProto) -> None:

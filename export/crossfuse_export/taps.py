@@ -32,6 +32,7 @@ from crossfuse_training.networks.cross_attention import (
 from crossfuse_training.networks.encoder import Encoder
 from crossfuse_training.networks.fusion_decoder import FusionDecoder
 from crossfuse_training.networks.heads import ClampedHead, MinMaxHead
+from crossfuse_training.networks.local_contrast import LocalContrast
 
 JUMP = 1e-3
 """Error of a part, as a share of its largest value, that rounding does not explain."""
@@ -45,6 +46,7 @@ _PARTS: dict[type[nn.Module], str] = {
     FusionDecoder: "decoder",
     MinMaxHead: "output head",
     ClampedHead: "output head",
+    LocalContrast: "local contrast",
 }
 _SMALLEST_SIDE = 64
 _TINY = 1e-30

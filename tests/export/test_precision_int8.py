@@ -50,6 +50,7 @@ def test_first_and_last_convolutions_are_found(student_model: onnx.ModelProto) -
         "network.ir_gain",
         "network.vis_gain",
         "network.offset",
+        "network.local_contrast",
     }
 
 
