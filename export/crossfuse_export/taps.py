@@ -165,6 +165,8 @@ def _watched(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
     """The modules of the first level, the members of lists, and the layers of attention."""
     for name, child in module.named_children():
         path = f"{prefix}{name}"
+        if isinstance(child, nn.Identity):
+            continue
         if isinstance(child, nn.ModuleList):
             yield from _watched(child, f"{path}.")
             continue
