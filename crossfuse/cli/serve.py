@@ -78,4 +78,7 @@ def run(args: argparse.Namespace) -> int:
         if server.http_port:
             lines.say(f"http on {settings.host}:{server.http_port}")
         server.wait()
+    if server.was_cut_off:
+        # Without the interpreter's own end, which aborts a process whose engine still runs.
+        os._exit(0)
     return 0

@@ -91,6 +91,8 @@ class FusionServer:
         self.port = 0
         self.http_port = 0
         self._http: HttpGateway | None = None
+        self.was_cut_off = False
+        """Whether a second signal came: an engine may still be running."""
         self._draining = threading.Event()
         self._ended = threading.Event()
         self.tokens = read_tokens("token_file", settings.token_file)
@@ -200,6 +202,7 @@ class FusionServer:
         def on_end(_: int, __: FrameType | None) -> None:
             again = self._draining.is_set()
             if again:
+                self.was_cut_off = True
                 _exit_after(HARD_EXIT_SECONDS)
             end = self.stop if again else self.drain
             threading.Thread(target=end, name="shutdown", daemon=True).start()
