@@ -103,7 +103,10 @@ class ImageBuilder:
                 case "HEALTHCHECK" | "EXPOSE":
                     pass
                 case other:
-                    raise NotImplementedError(f"line {entry.line}: {other}")
+                    raise ValueError(
+                        f"Dockerfile line {entry.line}: got {other}, which is not executed; "
+                        "valid: ARG, ENV, LABEL, SHELL, WORKDIR, COPY, RUN, USER, EXPOSE and the like"
+                    )
         return image
 
     def _base(self, image: str) -> Path:
