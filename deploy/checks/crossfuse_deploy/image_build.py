@@ -105,7 +105,7 @@ class ImageBuilder:
                 case other:
                     raise ValueError(
                         f"Dockerfile line {entry.line}: got {other}, which is not executed; "
-                        "valid: ARG, ENV, LABEL, SHELL, WORKDIR, COPY, RUN, USER, EXPOSE and the like"
+                        "valid: ARG, ENV, LABEL, SHELL, WORKDIR, COPY, RUN, USER and the like"
                     )
         return image
 
