@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Protocol
 
 from crossfuse.bundles import Bundle
-from crossfuse.engines import Engine, EngineDescription, UInt8Array, device_ids, load_engine
+from crossfuse.engines import Engine, device_ids, load_engine
+from crossfuse.engines.onnx import available_cpus
 from crossfuse_server.batching import BatchRules
+from crossfuse_server.cpu_lanes import CpuEngines, Crowd
 from crossfuse_server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
-
-# Pairs that run at once on one copy of a model: while one waits for a part of it that does not
-# divide, the threads of the runtime work for another instead of spinning. Each takes memory.
-CPU_LANES = 3
 
 # Sizes that are tried at warm-up; the largest that pays becomes the most that run together.
 BATCH_SIZES = (2, 4, 8, 16, 32)
@@ -42,41 +39,6 @@ class EngineSource(Protocol):
         """How long its first engine took for the warm-up; 0 where that is not known."""
 
 
-class SharedEngine(Engine):
-    """One of several handles of an engine; the last one that is closed closes it."""
-
-    def __init__(self, engine: Engine, handles: list[SharedEngine], lock: threading.Lock) -> None:
-        self._engine = engine
-        self._handles = handles
-        self._lock = lock
-        handles.append(self)
-
-    def fuse(self, ir: UInt8Array, vis: UInt8Array) -> UInt8Array:
-        """Fuse ir [B,H,W] and vis [B,H,W,3] RGB, both uint8, into uint8 [B,H,W,3] RGB."""
-        return self._engine.fuse(ir, vis)
-
-    def describe(self) -> EngineDescription:
-        """Of the engine that is shared."""
-        return self._engine.describe()
-
-    def close(self) -> None:
-        """Let go of this handle."""
-        with self._lock:
-            self._handles.remove(self)
-            over = not self._handles
-        if over:
-            self._engine.close()
-
-
-def share(engine: Engine, lanes: int) -> list[SharedEngine]:
-    """Handles of an engine that may run in several threads at once."""
-    handles: list[SharedEngine] = []
-    lock = threading.Lock()
-    for _ in range(lanes):
-        SharedEngine(engine, handles, lock)
-    return list(handles)
-
-
 class GivenEngines:
     """Engines that a function makes; for programs that bring their own."""
 
@@ -97,10 +59,14 @@ class GivenEngines:
 
 
 class DeviceEngines:
-    """One engine per device of the kind the settings name, each run once at the warm-up size."""
+    """One engine per device of the kind the settings name, each run once at the warm-up size.
+
+    A CPU is one device, with an engine for each pair that may run on it at once.
+    """
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
+        self._crowd = Crowd(settings.threads or available_cpus())
         self._kinds: dict[str, str] = {}
         self._warm_ups: dict[str, float] = {}
 
@@ -110,26 +76,39 @@ class DeviceEngines:
         kind = _kind(first)
         self._kinds[bundle.reference] = kind
         if kind == "cpu":
-            return share(first, CPU_LANES)
+            engines = self._with_share(bundle, first)
+            return [engines.lane() for _ in range(self._crowd.lanes)]
         return [first, *(self._open_one(bundle, kind, number) for number in device_ids(kind)[1:])]
 
     def reopen(self, bundle: Bundle, number: int) -> Engine:
         """The engine of one device, anew."""
         kind = self._kinds[bundle.reference]
-        return self._open_one(bundle, kind, 0 if kind == "cpu" else number)
+        if kind == "cpu":
+            return self._with_share(bundle, self._open_one(bundle, kind, 0)).lane()
+        return self._open_one(bundle, kind, number)
 
-    def _open_one(self, bundle: Bundle, device: str, device_id: int) -> Engine:
+    def _with_share(self, bundle: Bundle, whole: Engine) -> CpuEngines:
+        threads = whole.describe().threads
+        share = self._crowd.share_of(threads)
+        if share == threads:
+            return CpuEngines(whole, whole, self._crowd)
+        return CpuEngines(whole, self._open_one(bundle, "cpu", 0, share), self._crowd)
+
+    def _open_one(
+        self, bundle: Bundle, device: str, device_id: int, threads: int | None = None
+    ) -> Engine:
         settings = self._settings
         engine = load_engine(
             bundle.folder,
             device=device,
             device_id=device_id,
             precision=settings.precision,
-            threads=settings.threads or None,
+            threads=threads or settings.threads or None,
         )
         started = perf_counter()
         engine.warm_up(*settings.warm_up_size)
-        self._warm_ups[bundle.reference] = perf_counter() - started
+        if threads is None:  # a share of them takes longer
+            self._warm_ups[bundle.reference] = perf_counter() - started
         return engine
 
     def warm_up_seconds(self, bundle: Bundle) -> float:

@@ -59,7 +59,7 @@ class ServerSettings:
     default_model: str = _setting(DEFAULT_MODEL, "model of requests that name none; ready first")
     device: str = _setting("auto", "device the models run on", choices=DEVICES)
     precision: str = _setting("auto", "precision of the models", choices=("auto", *PRECISIONS))
-    threads: int = _setting(0, "processors one inference uses; 0 takes all", least=0)
+    threads: int = _setting(0, "processors the pairs of a model share; 0 takes all", least=0)
     warm_up: str = _setting("480x640", "HxW each model is run at before it counts as ready")
     watch_seconds: float = _setting(
         0.0, "look for changed bundles this often; 0: only when told to", least=0, most=86_400
