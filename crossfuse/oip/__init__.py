@@ -19,6 +19,10 @@ from google.protobuf.message_factory import GetMessageClass
 DESCRIPTORS = "descriptors.binpb"
 SERVICE = "inference.GRPCInferenceService"
 
+# The protocol has only a text for what is wrong with one request of a stream; the name of the
+# status goes beside it, where clients that do not know it do not look.
+STATUS_PARAMETER = "crossfuse_status"
+
 
 def _load_pool() -> DescriptorPool:
     pool = DescriptorPool()

@@ -1,21 +1,18 @@
-"""The server put together: port, interceptors, services, and its life from loading to the end."""
+"""The server put together: interceptors, services, and its life from loading to the end."""
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import sys
 import threading
 from functools import partial
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from crossfuse.errors import InvalidInput, MissingDependency
+from crossfuse.errors import MissingDependency
 from crossfuse.oip import SERVICE as INFERENCE_SERVICE
 from crossfuse.v1 import fusion_pb2, fusion_pb2_grpc
 from crossfuse_server import health
@@ -38,6 +35,7 @@ from crossfuse_server.shares import by_address, by_token
 from crossfuse_server.tls import GrpcCertificates, TlsFiles
 from crossfuse_server.tokens import TokenInterceptor, read_tokens
 from crossfuse_server.tracing import open_tracing
+from crossfuse_server.transport import grpc_server, open_port
 from crossfuse_server.watch import watch_folders
 
 if TYPE_CHECKING:
@@ -51,20 +49,6 @@ ADMIN_SERVICE = fusion_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 # How long a thread may keep the interpreter while another waits for it. Python's own 5 ms, taken by
 # threads that refuse calls, would be half of an engine's time.
 SWITCH_SECONDS = 0.0005
-
-# Where gRPC itself begins to refuse, in its own words and whatever the method. Our own limits are
-# far below; this is for calls that arrive faster than they can be refused.
-MOST_RPCS = 16_384
-
-# A message somewhat over the limit is taken in, so that it can be answered with INVALID_ARGUMENT.
-TRANSPORT_MARGIN = 2
-LARGEST_MESSAGE = 2**31 - 1
-
-# A peer that connects and says nothing, or half of a handshake, goes after this time.
-HANDSHAKE_MS = 20_000
-
-# What a second signal leaves to the threads that shut down before the process ends without them.
-HARD_EXIT_SECONDS = 3.0
 
 # The longest a signal may have to wait for the main thread.
 SIGNAL_DELAY = 0.2
@@ -129,9 +113,14 @@ class FusionServer:
         """What the server is doing; it serves as soon as its default model is ready."""
         return State.DRAINING if self._draining.is_set() else self.host.default.state
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it ends; asks without waiting for anybody, for signal handlers."""
+        return self._draining.is_set()
+
     def start(self) -> None:
         """Open the port, then load the models; calls are answered from the first moment on."""
-        self.port = self._open_port()
+        self.port = open_port(self._server, self.settings, self._certificates)
         if self.settings.http_port is not None:
             self._http = self._open_http()
             self.http_port = self._http.port
@@ -195,26 +184,6 @@ class FusionServer:
                 source.reread()
         self.host.reload()
 
-    def handle_signals(self) -> None:
-        """SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads everything anew."""
-
-        # None of it may run in the signal handler itself: all wait for other threads.
-        def on_end(_: int, __: FrameType | None) -> None:
-            again = self._draining.is_set()
-            if again:
-                self.was_cut_off = True
-                _exit_after(HARD_EXIT_SECONDS)
-            end = self.stop if again else self.drain
-            threading.Thread(target=end, name="shutdown", daemon=True).start()
-
-        def on_reload(_: int, __: FrameType | None) -> None:
-            threading.Thread(target=self.reread, name="reload", daemon=True).start()
-
-        signal.signal(signal.SIGTERM, on_end)
-        signal.signal(signal.SIGINT, on_end)
-        if hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, on_reload)
-
     def _build(self) -> grpc.Server:
         settings = self.settings
         interceptors: list[grpc.ServerInterceptor[Any, Any]] = [
@@ -227,25 +196,7 @@ class FusionServer:
                 self.recorder,
             ),
         ]
-        most_bytes = min(TRANSPORT_MARGIN * settings.max_message_bytes, LARGEST_MESSAGE)
-        server = grpc.server(
-            self.pools.control,
-            interceptors=interceptors,
-            maximum_concurrent_rpcs=MOST_RPCS,
-            options=[
-                ("grpc.max_receive_message_length", most_bytes),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", 0),
-                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-                ("grpc.keepalive_permit_without_calls", 1),
-                # A camera that lost its power closes nothing; without pings its stream would hold
-                # its place for two hours.
-                ("grpc.keepalive_time_ms", 60_000),
-                ("grpc.keepalive_timeout_ms", 20_000),
-                ("grpc.http2.max_pings_without_data", 0),
-                ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
-            ],
-        )
+        server = grpc_server(self.pools.control, interceptors, settings.max_message_bytes)
         fusion_pb2_grpc.add_FusionServiceServicer_to_server(self.servicer, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         services = [SERVICE, health.SERVICE, reflection.SERVICE_NAME]
@@ -257,18 +208,6 @@ class FusionServer:
         reflection.enable_server_reflection([*services, INFERENCE_SERVICE], server, pool)
         add_to_server(self._inference, server)
         return server
-
-    def _open_port(self) -> int:
-        host = self.settings.host
-        address = f"{f'[{host}]' if ':' in host else host}:{self.settings.port}"
-        try:
-            if self._certificates is None:
-                return self._server.add_insecure_port(address)
-            return self._server.add_secure_port(address, self._certificates.credentials)
-        except RuntimeError as error:
-            raise InvalidInput(
-                "port", address, "an address of this machine and a port that is free, or port 0"
-            ) from error
 
     def _open_http(self) -> HttpGateway:
         try:  # here: it is slow to import, and most servers do without
@@ -293,10 +232,3 @@ class FusionServer:
             statuses[model.bundle.reference] = serves
         serves = default.state is State.SERVING and not draining
         return {**statuses, "": serves, SERVICE: serves}
-
-
-def _exit_after(seconds: float) -> None:
-    """End the process even if something in it hangs where nothing can reach it."""
-    timer = threading.Timer(seconds, os._exit, (1,))
-    timer.daemon = True
-    timer.start()

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from crossfuse.bundles import Bundle
 from crossfuse.engines import Engine, device_ids, load_engine
-from crossfuse.engines.onnx import available_cpus
+from crossfuse.engines.devices import available_cpus
 from crossfuse_server.batching import BatchRules
 from crossfuse_server.cpu_lanes import CpuEngines, Crowd
 from crossfuse_server.settings import ServerSettings

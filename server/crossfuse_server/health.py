@@ -57,7 +57,11 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # h
         """Whether a service serves."""
         status = self._status(request.service)
         if status == SERVICE_UNKNOWN:
-            context.abort(grpc.StatusCode.NOT_FOUND, "service: got one that is not here")
+            known = ", ".join(repr(name) for name in self._statuses())
+            context.abort(
+                grpc.StatusCode.NOT_FOUND,
+                f"service: got one that is not here; valid: {known}",
+            )
         return health_pb2.HealthCheckResponse(status=status)
 
     def Watch(  # noqa: N802 - named by the proto

@@ -210,6 +210,7 @@ class ModelHost:
             model = self._catalogue.pop(key)
             self._stamps.pop(key, None)
         model.retire()
+        self._observations.retire(key[0], str(key[1]))
         return True
 
     def _may_be_default(self, key: Key) -> bool:

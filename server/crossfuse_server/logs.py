@@ -34,8 +34,11 @@ LOGGERS = ("crossfuse", "crossfuse_server")
 MOST_WAITING = 4096
 LAST_LINES_SECONDS = 2.0
 
-# What `repr` makes of a string; an apostrophe within a word begins none.
-LITERAL = re.compile(r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+# What `repr` makes of a string or of bytes, also where a message was cut within it; an apostrophe
+# within a word begins none.
+LITERAL = re.compile(
+    r"""(?<!\w)b?(?:'(?:[^'\\]|\\.)*(?:'|\\?$)|"(?:[^"\\]|\\.)*(?:"|\\?$))""", re.DOTALL
+)
 
 
 def told(message: str) -> str:

@@ -25,6 +25,9 @@ BUCKETS = (
 # The outcome of a pair that was fused; every other one is a failure, with its reason as the name.
 OK = "OK"
 
+# Models that no longer serve and whose counters are kept.
+MOST_GONE = 16
+
 ModelKey: TypeAlias = tuple[str, str]
 
 
@@ -83,17 +86,34 @@ class Observations:
 
     Names become labels of metrics, so only those of models count as names: of models that were
     declared, ran, or fused a pair. What failed under any other name is counted under none.
+
+    A model that is gone is remembered until MOST_GONE others have gone after it: calls it has
+    begun end after it, and whoever scrapes once in a while still sees its last ones.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._totals: dict[ModelKey, Totals] = {}
         self._requests: Counter[tuple[str, str, str, str]] = Counter()
+        self._gone: dict[ModelKey, None] = {}
 
     def declare(self, model: str, version: str) -> None:
         """A model exists, whether or not anything has been asked of it."""
         with self._lock:
+            self._gone.pop((model, version), None)
             self._totals.setdefault((model, version), Totals())
+
+    def retire(self, model: str, version: str) -> None:
+        """A model is gone; without an end to what is kept, every version would cost memory."""
+        with self._lock:
+            self._gone[model, version] = None
+            if len(self._gone) <= MOST_GONE:
+                return
+            oldest = next(iter(self._gone))
+            del self._gone[oldest]
+            self._totals.pop(oldest, None)
+            for key in [key for key in self._requests if key[:2] == oldest]:
+                del self._requests[key]
 
     def add(self, observation: Observation) -> None:
         """One pair was answered or failed."""

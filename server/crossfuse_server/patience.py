@@ -128,7 +128,7 @@ class Patience:
         self._lock = threading.Lock()
 
     def answering(
-        self, answers: Answers, pool: CallPool, *, unanswered: int | None = None
+        self, answers: Answers, pool: CallPool, *, unanswered: int | None
     ) -> Callable[..., None]:
         """A handler in the form that lets its call be ended by another thread.
 

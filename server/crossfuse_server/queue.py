@@ -96,11 +96,6 @@ class ModelQueue:
         with self._changed:
             self._running -= sum(job.pixels for job in jobs)
 
-    def wake(self) -> None:
-        """Let takers look whether they have been stopped."""
-        with self._changed:
-            self._changed.notify_all()
-
     def refuse_waiting(self, error: Exception) -> None:
         """Fail every job that waits."""
         with self._changed:

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import grpc
-import onnxruntime
 
 from crossfuse._version import __version__
-from crossfuse.engines.onnx import available_cpus
+from crossfuse.engines.devices import available_cpus
 from crossfuse.errors import InvalidInput, NotReady, Overloaded
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse.v1 import fusion_pb2_grpc
@@ -140,7 +139,7 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
             ),
             models=self._infos(),
             uptime_s=time.monotonic() - self._started,
-            runtime=f"onnxruntime {onnxruntime.__version__}",
+            runtime=", ".join(self._runtimes()),
             warnings=self._host.warnings,
         )
 
@@ -239,6 +238,11 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
             max_pixels=self._settings.max_pixels,
             held=held,
         )
+
+    def _runtimes(self) -> list[str]:
+        """What the models that are loaded run on, each once."""
+        descriptions = (model.descriptions for model in self._host.models)
+        return list(dict.fromkeys(one.runtime for of in descriptions for one in of))
 
     def _infos(self) -> list[pb.ModelInfo]:
         default, *others = self._host.models

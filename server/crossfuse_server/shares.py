@@ -44,10 +44,10 @@ class Shares:
         """How much all clients hold."""
         return self._total
 
-    def has_room(self, client: str, amount: int = 1) -> bool:
-        """Whether a client may hold so much more."""
+    def has_room(self, client: str) -> bool:
+        """Whether a client may hold one more."""
         with self._lock:
-            return self._fits(client, amount)
+            return self._fits(client, 1)
 
     def take(self, client: str, amount: int = 1) -> bool:
         """Let a client hold so much more, unless that is more than its share."""

@@ -210,7 +210,7 @@ class Workers:
         return self._stall_seconds + PATIENCE_FACTOR * self.queue.pace.expected(pixels)
 
     def pause_before_opening(self) -> float:
-        """None for an engine that lasted; more and more for one that keeps failing."""
+        """Seconds: 0 after an engine that lasted, more and more for one that keeps failing."""
         now = time.monotonic()
         self._opened_at = [at for at in self._opened_at if now - at < LASTING_SECONDS]
         self._opened_at.append(now)

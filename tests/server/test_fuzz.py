@@ -56,7 +56,7 @@ def test_an_answer_to_the_wrong_caller_is_a_fault() -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes(direct: DirectServer, data: bytes) -> None:
     code, told = direct.fuse(data)
     assert code in {"INVALID_ARGUMENT", "NOT_FOUND"}

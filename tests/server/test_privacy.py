@@ -48,15 +48,18 @@ def ask(running: Any, make: Any) -> None:
     fuse([("authorization", f"Bearer {WRONG}")])
     fuse([("authorization", f"Basic {WRONG}")])
     fuse([*known, ("traceparent", PATH), ("x-request-id", "a" * 500)])
-    for name in (PATH, TOKEN, f"{PATH}; valid: '{TOKEN}\"", f"../{PATH}\n{TOKEN}"):
+    long = f"{PATH} {TOKEN} " + 2000 * "x"  # cut where it is told
+    for name in (PATH, TOKEN, f"{PATH}; valid: '{TOKEN}\"", f"../{PATH}\n{TOKEN}", long):
         fuse(known, model=pb.ModelRef(name=name))
         fuse(known, model=pb.ModelRef(name="mean", version=name))
         config = pb.FuseStreamRequest(config=pb.StreamConfig(model=pb.ModelRef(name=name)))
         with suppress(grpc.RpcError):
             list(running.stub.FuseStream(iter([config]), metadata=known))
-    with suppress(grpc.RpcError):
-        bad = pb.FuseRequest(ir=make.raw(ir, data=PIXELS), vis=make.raw(vis))
-        running.stub.Fuse(bad, metadata=known)
+    no_file = pb.Image(encoding=pb.ENCODING_PNG, data=PIXELS)
+    for infrared in (make.raw(ir, data=PIXELS), no_file):
+        with suppress(grpc.RpcError):
+            bad = pb.FuseRequest(ir=infrared, vis=make.raw(vis))
+            running.stub.Fuse(bad, metadata=known)
     frames = [pb.FuseStreamRequest(config=pb.StreamConfig())]
     for number in (1, 1):
         frame = pb.StreamFrame(frame_id=number, ir=make.raw(ir), vis=make.raw(vis))
@@ -110,6 +113,7 @@ def ask_over_http(running: Any, make: Any) -> None:
             client.post("/v1/fuse", content=PIXELS, headers=headers)
             client.get(f"/v1{PATH}?token={TOKEN}", headers=headers)
             client.get(f"/v1/samples/{TOKEN}/ir", headers=headers)
+            client.get(f"/v1/samples/street/{TOKEN}{200 * 'x'}", headers=headers)
             client.get("/metrics", headers={**headers, "x-request-id": "http id"})
 
 
@@ -146,7 +150,7 @@ def test_nothing_a_caller_sends_is_found_again(
         assert f'outcome="OK",protocol="{protocol}"' in metrics
     assert traces.count("crossfuse.outcome") >= 5
     for place in (log, metrics, traces):
-        for secret in (TOKEN, WRONG, PATH, "secret-plan", PIXELS.decode(), "a" * 200):
+        for secret in (TOKEN, WRONG, PATH, "secret-plan", PIXELS[:8].decode(), "a" * 200):
             assert secret not in place
         assert repr(list(PIXELS))[1:-1] not in place
     check_lines(form, log)

@@ -56,7 +56,7 @@ REFUSALS: dict[str, tuple[Build, str, str, str]] = {
     "bytes that are no picture": (
         lambda make: make.request(vis=pb.Image(encoding=pb.ENCODING_PNG, data=b"hello, server")),
         "vis.data",
-        "13 bytes that begin with b'hello, s'",
+        "13 bytes that begin as no picture does",
         "PNG",
     ),
     "a truncated file": (
@@ -349,7 +349,7 @@ def test_a_string_that_is_not_utf8(server: Any, status_of: Any) -> None:
     assert status_of(caught.value).code == INVALID
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
     cut=st.floats(0, 1),

@@ -17,6 +17,7 @@ from crossfuse.client import FusionClient
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse.v1 import fusion_pb2_grpc
 from crossfuse_bench.reload import BROKEN_RELOADS, ReloadUnderLoad, share_of
+from crossfuse_server.observations import MOST_GONE
 
 Serve = Callable[..., Any]
 Eventually = Callable[..., None]
@@ -273,3 +274,37 @@ def test_a_reload_while_the_server_stops(
     go.set()
     reload.join(60)
     assert late.closed
+
+
+def test_versions_that_come_and_go_leave_no_counters_behind(
+    serve_folder: Serve, folder: Path, write_bundle: Callable[..., Path], make: Any
+) -> None:
+    running = serve_folder()
+    server = running.server
+    for version in range(2, MOST_GONE + 10):
+        write_bundle(folder, "mean", version, 0.1)
+        shutil.rmtree(folder / "mean" / str(version - 1))
+        server.host.reload()
+        assert level(running, make)[0] == str(version)
+    counted = {version for name, version in server.observations.totals() if name}
+    assert counted == {str(version - n) for n in range(MOST_GONE + 1)}
+    assert {key[1] for key in server.observations.requests() if key[0]} == counted
+    last = server.observations.totals()["mean", str(version)]
+    assert (last.succeeded, last.executions) == (1, 1)
+
+
+def test_a_version_that_comes_back_keeps_its_counters(
+    serve_folder: Serve, folder: Path, write_bundle: Callable[..., Path], make: Any
+) -> None:
+    running = serve_folder()
+    server = running.server
+    level(running, make)
+    write_bundle(folder, "mean", 2, 0.1)
+    server.host.reload()
+    server.host.unload_one("mean", "1")
+    server.host.load_one("mean", "1")
+    for version in range(3, MOST_GONE + 4):
+        write_bundle(folder, "mean", version, 0.1)
+        server.host.reload()
+        server.host.unload_one("mean", str(version))
+    assert server.observations.totals()["mean", "1"].succeeded == 1

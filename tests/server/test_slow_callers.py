@@ -12,7 +12,7 @@ import pytest
 from google.rpc.status_pb2 import Status
 
 from crossfuse_bench.half_messages import HalfMessages
-from crossfuse_server import app, patience
+from crossfuse_server import patience, transport
 
 FUSE = "/crossfuse.v1.FusionService/Fuse"
 INFO = "/crossfuse.v1.FusionService/GetServerInfo"
@@ -169,7 +169,7 @@ def test_a_slow_engine_is_not_the_callers_fault(serve: Serve, gated: Any, make: 
 def test_a_peer_that_does_not_finish_its_greeting(
     greeting: bytes, serve: Serve, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "HANDSHAKE_MS", 300)
+    monkeypatch.setattr(transport, "HANDSHAKE_MS", 300)
     running = serve()
     with socket.create_connection(("127.0.0.1", running.server.port), timeout=60) as peer:
         peer.sendall(greeting)

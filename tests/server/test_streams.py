@@ -55,7 +55,7 @@ def test_a_bad_frame_does_not_end_the_stream(server: Any, make: Any, send: Any) 
     assert outcomes == ["fused", "error", "error", "error", "error", "fused"]
     assert {answer.error.code for answer in answers[1:5]} == {INVALID}
     texts = [answer.error.message for answer in answers[1:5]]
-    assert texts[0].startswith("vis.data: got 3 bytes that begin with b'???'; valid: ")
+    assert texts[0].startswith("vis.data: got 3 bytes that begin as no picture does; valid: ")
     assert texts[1].startswith("ir: got 40x40 while vis is 64x48; valid: ")
     assert texts[2].startswith("ir.data: got 0 bytes; valid: ")
     assert texts[3] == "frame_id: got 4 after 4; valid: numbers that increase, such as 5"
@@ -371,7 +371,7 @@ def test_a_stream_past_its_own_deadline(
 def test_the_log_says_what_became_of_the_frames(
     serve: Serve, make: Any, send: Any, eventually: Eventually, caplog: Any
 ) -> None:
-    caplog.set_level("INFO", logger="crossfuse_server.streams")
+    caplog.set_level("INFO", logger="crossfuse_server.windowed")
     running = serve()
     stream = running.stream()
     send(stream, 1)

@@ -94,7 +94,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
         return _answer_of_framework(request, error)
     if isinstance(error, RequestValidationError):
         wrong = error.errors()[0]
-        field, given = str(wrong["loc"][-1]), repr(wrong["input"])[:100]
+        field, given = str(wrong["loc"][-1]), repr(str(wrong["input"])[:100])
         error = InvalidInput(field, given, str(wrong["msg"]))
     return error_answer(error, route_of(request), request.state.request_id)
 

@@ -22,7 +22,7 @@ from crossfuse_server.http.context import RequestContext, as_grpc
 from crossfuse_server.http.errors import BodyTooSlow, code_of
 from crossfuse_server.http.forms import Form, fuse_request, read_form
 from crossfuse_server.http.schemas import FUSE_OPENAPI
-from crossfuse_server.observations import OK
+from crossfuse_server.observations import OK, PHASES
 from crossfuse_server.pools import FUSE
 from crossfuse_server.recorder import Pair, set_current
 from crossfuse_server.timeline import Timeline
@@ -44,7 +44,6 @@ MEDIA_TYPES: dict[int, str] = {
     pb.ENCODING_JPEG: "image/jpeg",
     pb.ENCODING_WEBP: "image/webp",
 }
-PHASES = ("decode", "queue", "infer", "encode", "total")
 
 router = APIRouter()
 

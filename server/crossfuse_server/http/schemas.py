@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from crossfuse.images import ENCODINGS
 from crossfuse.images.infrared import POLARITIES
 
-LOADING_STATES = "loading, serving, draining or failed"
+STATES = "loading, serving, draining or failed"
 
 
 class ErrorBody(BaseModel):
@@ -32,7 +32,7 @@ class Model(BaseModel):
     name: str
     version: str
     is_default: bool = Field(description="Whether a request that names no model gets this one")
-    state: str = Field(description=LOADING_STATES)
+    state: str = Field(description=STATES)
     message: str = Field(description="Why it failed, or what else is wrong; mostly empty")
     architecture: str
     precision: str = Field(description="fp32, fp16 or int8; empty before it is loaded")
@@ -85,7 +85,7 @@ class ServerState(BaseModel):
     """The server at this moment."""
 
     version: str
-    state: str = Field(description=LOADING_STATES)
+    state: str = Field(description=STATES)
     uptime_s: float
     runtime: str
     warnings: list[str]

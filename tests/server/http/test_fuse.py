@@ -168,9 +168,7 @@ def test_wrong_forms(http: Any) -> None:
         assert error_of(answer)["message"].startswith(message)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.binary(max_size=300),
     kind=st.sampled_from(

@@ -100,7 +100,7 @@ def test_the_configuration_is_that_of_the_triton_export(
     assert ours.platform == "onnxruntime_onnx"
     assert ours.max_batch_size == 8
     assert [(g.kind, g.count) for g in ours.instance_group] == [
-        (model_config_pb2.ModelInstanceGroup.KIND_CPU, 3)
+        (model_config_pb2.ModelInstanceGroup.KIND_CPU, 1)
     ]
     assert ours.parameters["precision"] == other.parameters["precision"]
     policy = ours.dynamic_batching.default_queue_policy

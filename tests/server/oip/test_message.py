@@ -58,7 +58,7 @@ def test_everything_but_numbers_of_tensors_is_bounded(kind: str) -> None:
         InferMessage(small(MOST_BESIDE_TENSORS)[kind].SerializeToString())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4),
     cut=st.floats(0, 1),

@@ -1,6 +1,7 @@
 // Lists what /openapi.json describes.
 
 import { callJson, showError } from "./api.js";
+import { element } from "./elements.js";
 import { setUpToken } from "./token.js";
 
 async function load() {
@@ -73,13 +74,6 @@ function table(heads, rows) {
   }));
   scroll.append(made);
   return scroll;
-}
-
-function element(name, text = "", className = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  made.className = className;
-  return made;
 }
 
 document.getElementById("example").textContent =

@@ -2,6 +2,7 @@
 
 import { callJson } from "./api.js";
 import { drawCurves } from "./curves.js";
+import { element } from "./elements.js";
 
 const pill = document.getElementById("server-state");
 const choice = document.getElementById("model");
@@ -106,13 +107,6 @@ function showCurves({ seconds, times, models: curves }) {
       ["failed", "failed", "failed_per_second"],
     ]),
   });
-}
-
-function element(name, text = "", className = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  made.className = className;
-  return made;
 }
 
 function inTime(seconds) {
