@@ -54,7 +54,7 @@ def read_recording(
 ) -> Recording:
     """Read at most `frames` frames of a source, at most `width` wide."""
     source = open_source(address, infrared=infrared, options=options)
-    size = (source.info.width, source.info.height)
+    name, size = source.info.name, (source.info.width, source.info.height)
     held = HeldMapping(parse_mapping(mapping))
     pictures: list[UInt8Array] = []
     times: list[float] = []
@@ -74,8 +74,8 @@ def read_recording(
     finally:
         source.close()
     if not pictures:
-        raise InvalidInput(address, "no frame that can be read", "a recording of the camera")
-    return Recording(address, size, pictures, np.array(times) - times[0])
+        raise InvalidInput(name, "no frame that can be read", "a recording of the camera")
+    return Recording(name, size, pictures, np.array(times) - times[0])
 
 
 def _grey(pixels: Pixels) -> UInt8Array:

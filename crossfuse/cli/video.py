@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from crossfuse.bundles import DEFAULT_MODEL
 from crossfuse.cli import INTERRUPTED
-from crossfuse.cli.fuse import add_model_arguments
+from crossfuse.cli.model_options import add_model_arguments
 from crossfuse.cli.server_options import add_server_arguments, open_client
 from crossfuse.engines import load_engine
 from crossfuse.errors import InvalidInput

@@ -8,6 +8,7 @@ fusing.py                 pairs through a model of this process, or through a se
 turns.py                  streams that share a model get it in turns
 layout.py                 how an output frame is composed
 sinks.py, *_sink.py       MP4, folders, HTTP, RTSP, a window
+address.py                addresses as they may be shown, without password
 mp4_file.py, mp4_boxes.py an MP4 that can be played while it grows
 session.py, summary.py    one run, and its account
 """

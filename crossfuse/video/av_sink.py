@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from crossfuse.errors import InvalidInput, MissingDependency, OutputError
+from crossfuse.video.address import shown
 from crossfuse.video.sink import UInt8Array
 from crossfuse.video.timing import Ticks
 
@@ -19,6 +20,8 @@ ENCODERS = ("libx264", "libopenh264", "mpeg4")
 QUALITY = "20"
 # Whatever ends the program, at most this many seconds are not in the file.
 SECONDS_PER_FRAGMENT = 0.5
+# Of a server, to each thing it is asked.
+CONNECT_TIMEOUT = 5
 
 
 def best_encoder() -> str:
@@ -33,7 +36,7 @@ def best_encoder() -> str:
 
 
 class AvSink:
-    """Writes an .mp4 that plays at every moment, or sends to an rtsp:// address."""
+    """Writes an .mp4 that plays at every moment, or sends to an rtsp:// address as it is told."""
 
     def __init__(
         self, target: Path | str, size: tuple[int, int], fps: float, *, sound_of: str | None
@@ -61,7 +64,10 @@ class AvSink:
                 )
             else:
                 self._container = av.open(
-                    target, "w", format="rtsp", options={"rtsp_transport": "tcp"}
+                    target,
+                    "w",
+                    format="rtsp",
+                    options={"rtsp_transport": "tcp", "timeout": str(CONNECT_TIMEOUT * 1_000_000)},
                 )
             self._stream = self._container.add_stream(
                 encoder, rate=Fraction(fps).limit_denominator(1001)
@@ -123,7 +129,8 @@ class AvSink:
     def _failure(self, error: Exception) -> OutputError:
         self._failed = True
         return OutputError(
-            f"{self._target}: could not be written: got {error}; "
+            f"{shown(str(self._target))}: could not be written: "
+            f"got {getattr(error, 'strerror', None) or error}; "
             "valid: a path with permission and space to write, or a server that takes the stream"
         )
 

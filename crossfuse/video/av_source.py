@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from crossfuse.errors import InvalidInput
+from crossfuse.video.address import shown
 from crossfuse.video.colours import InfraredChannel
 from crossfuse.video.frames import CorruptFrame, SourceInfo, SourceLost, VideoFrame
 
@@ -38,7 +39,8 @@ class AvSource:
         import av
 
         self._av = av
-        self._name = address
+        self._name = shown(address)
+        self._timeout = timeout
         try:
             self._container = av.open(
                 address,
@@ -48,22 +50,24 @@ class AvSource:
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise InvalidInput(
-                "source", f"{address}, which cannot be opened ({error})", "a video FFmpeg can open"
+                "source",
+                f"{self._name}, which cannot be opened ({self._reason(error)})",
+                "a video FFmpeg can open",
             ) from error
         if not self._container.streams.video:
             self._container.close()
-            raise InvalidInput("source", f"{address} without a video stream", "a video")
+            raise InvalidInput("source", f"{self._name} without a video stream", "a video")
         stream = self._container.streams.video[0]
         stream.thread_type = "SLICE" if live else "AUTO"
         self._stream = stream
         self._infrared = infrared
-        self._channel = InfraredChannel(address, palette) if infrared else None
+        self._channel = InfraredChannel(self._name, palette) if infrared else None
         self._packets: Iterator[Any] = iter(self._container.demux(stream))
         self._decoded: list[Any] = []
         self._count = 0
         rate = stream.average_rate or stream.guessed_rate
         self.info = SourceInfo(
-            name=address,
+            name=self._name,
             width=stream.codec_context.width,
             height=stream.codec_context.height,
             fps=float(rate) if rate else None,
@@ -86,11 +90,14 @@ class AvSource:
             try:
                 self._decoded = list(packet.decode())
             except self._av.InvalidDataError as error:
-                raise CorruptFrame(f"{self._name}: frame {self._count}: {error}") from error
+                self._count += 1
+                raise CorruptFrame(
+                    f"{self._name}: frame {self._count - 1} cannot be decoded"
+                ) from error
             except self._av.EOFError:
                 self._decoded = []
             except self._av.FFmpegError as error:
-                raise SourceLost(f"{self._name}: {error}") from error
+                raise SourceLost(f"{self._name}: {self._reason(error)}") from error
         frame = self._decoded.pop(0)
         self._count += 1
         return VideoFrame(self._pixels(frame), self._position(frame))
@@ -103,7 +110,13 @@ class AvSource:
         try:
             return next(self._packets, None)
         except (self._av.FFmpegError, OSError) as error:
-            raise SourceLost(f"{self._name}: {error}") from error
+            raise SourceLost(f"{self._name}: {self._reason(error)}") from error
+
+    def _reason(self, error: Exception) -> str:
+        """Why FFmpeg gave up; its own text repeats the address, with the password in it."""
+        if isinstance(error, self._av.ExitError):
+            return f"nothing came for {self._timeout:g} s"
+        return getattr(error, "strerror", None) or str(error)
 
     def _pixels(self, frame: Any) -> Any:
         if self._infrared and frame.format.name.startswith(_WIDE_GREY):

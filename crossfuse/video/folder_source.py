@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 from crossfuse.errors import InvalidInput
-from crossfuse.images import Pixels, read_infrared, read_visible
+from crossfuse.images import PICTURE_SUFFIXES, Pixels, read_infrared, read_visible
 from crossfuse.video.frames import CorruptFrame, SourceInfo, VideoFrame
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
 DEFAULT_RATE = 25.0
 
 

@@ -12,13 +12,17 @@ import cv2
 import numpy as np
 
 from crossfuse.errors import InvalidInput
+from crossfuse.video.address import shown
 from crossfuse.video.colours import InfraredChannel
-from crossfuse.video.frames import SourceInfo, SourceLost, VideoFrame
+from crossfuse.video.frames import CorruptFrame, SourceInfo, SourceLost, VideoFrame
 
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 # TCP, because a lost UDP packet smears the picture; no buffering, because it is delay.
 _LIVE_OPTIONS = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay|analyzeduration;500000"
 _environment = threading.Lock()
+# OpenCV says the same of a frame it cannot decode and of the end: it is the end when so many in a
+# row give nothing.
+MOST_CORRUPT = 50
 
 
 class OpenCvSource:
@@ -34,10 +38,12 @@ class OpenCvSource:
         timeout: float,
         hardware: bool,
     ) -> None:
-        self._name = f"camera {address}" if isinstance(address, int) else address
+        self._name = f"camera {address}" if isinstance(address, int) else shown(address)
+        self._timeout = timeout
         with _capture_options(live):
             self._capture = _open(address, round(timeout * 1000), hardware)
-        if not self._capture.isOpened():
+        # Of a network stream that says what it is and then nothing, the size is not known.
+        if not self._capture.isOpened() or not self._capture.get(cv2.CAP_PROP_FRAME_WIDTH):
             self._capture.release()
             valid = (
                 "the index of a connected camera, such as 0"
@@ -49,6 +55,8 @@ class OpenCvSource:
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self._count = 0
+        self._grabbed = False
+        self._corrupt = 0  # frames before the grabbed one that could not be decoded
         self.info = SourceInfo(
             name=self._name,
             width=int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
@@ -60,22 +68,37 @@ class OpenCvSource:
 
     def read(self) -> VideoFrame | None:
         """The next frame."""
-        good, bgr = self._capture.read()
-        if not good or bgr is None:
-            if self.info.live:
-                raise SourceLost(f"{self._name}: no frame came")
-            if self.info.frames is not None and self._count < self.info.frames - 1:
-                raise SourceLost(
-                    f"{self._name}: ended after {self._count} of {self.info.frames} frames"
-                )
+        if not self._grabbed and not self._grab():
             return None
+        self._count += 1
+        if self._corrupt:
+            self._corrupt -= 1
+            raise CorruptFrame(f"{self._name}: frame {self._count - 1} cannot be decoded")
+        self._grabbed = False
+        _, bgr = self._capture.retrieve()
         if self.info.live:
             position = time.monotonic_ns() // 1000
         else:
             position = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1000)
-        self._count += 1
         rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
         return VideoFrame(rgb if self._channel is None else self._channel(rgb), position)
+
+    def _grab(self) -> bool:
+        """Decode up to a frame that is whole; False at the end of a recording."""
+        for corrupt in range(MOST_CORRUPT):
+            asked = time.monotonic()
+            if self._capture.grab():
+                self._corrupt, self._grabbed = corrupt, True
+                return True
+            if time.monotonic() - asked >= self._timeout:
+                break
+        if self.info.live:
+            raise SourceLost(f"{self._name}: no frame came")
+        if self.info.frames is not None and self._count < self.info.frames - 1:
+            raise SourceLost(
+                f"{self._name}: ended after {self._count} of {self.info.frames} frames"
+            )
+        return False
 
     def close(self) -> None:
         """Let go of the capture."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from crossfuse.errors import OutputError
+from crossfuse.video.address import shown
 from crossfuse.video.preview_sink import PreviewSink
 from crossfuse.video.sink import Sink, UInt8Array
 from crossfuse.video.sinks import SinkOptions, check_output, open_sink
@@ -39,7 +40,7 @@ class Outputs:
         if self._sinks is None:
             return []
         pairs = zip(self._targets, self._sinks, strict=False)
-        return [f"{target}: {sink.description}" for target, sink in pairs]
+        return [f"{shown(target)}: {sink.description}" for target, sink in pairs]
 
     def write(self, picture: UInt8Array, position: int) -> None:
         """Write one frame, uint8 HxWx3 RGB or HxW; positions are in microseconds and increase."""

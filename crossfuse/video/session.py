@@ -242,8 +242,11 @@ class Session:
         summary.dropped = dict(counts.dropped)
         for reason, count in counters.dropped.items():
             summary.dropped[f"pair: {reason.value}"] = count
-        if counters.cancelled:
-            summary.dropped["pair: given up"] = counters.cancelled
+        given_up = counters.cancelled
+        if self._stop.is_set() or summary.problems:  # also those that never got into the window
+            given_up = counts.pairs - counters.fused - counters.failed - counters.dropped.total()
+        if given_up:
+            summary.dropped["pair: given up"] = given_up
         summary.delay_ms = spread([delay * 1e3 for delay in self._delays])
         summary.pairing_error_ms = spread([abs(error) / 1e3 for error in counts.errors])
         summary.server_reconnects = self._stream.restarts

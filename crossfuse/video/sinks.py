@@ -11,6 +11,7 @@ from crossfuse.video.av_sink import AvSink
 from crossfuse.video.folder_sink import FolderSink
 from crossfuse.video.http_sink import HttpSink
 from crossfuse.video.opencv_sink import OpenCvSink
+from crossfuse.video.rtsp_sink import RtspSink
 from crossfuse.video.sink import Sink
 
 ENCODERS = ("auto", "av", "opencv")
@@ -52,7 +53,7 @@ def open_sink(text: str, size: tuple[int, int], fps: float, options: SinkOptions
     if scheme == "http":
         return HttpSink(text)
     if scheme == "rtsp":
-        return AvSink(text, size, fps, sound_of=None)
+        return RtspSink(text, size, fps)
     path = Path(text)
     if path.suffix.lower() != ".mp4" or path.is_dir():
         return FolderSink(path, overwrite=options.overwrite)

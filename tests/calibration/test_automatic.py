@@ -26,9 +26,15 @@ def recording(
     return Recording(name, size, frames, np.arange(len(frames), dtype=np.float64) / RATE)
 
 
-def test_a_synthetic_rig_is_found_with_its_delay() -> None:
-    truth = similarity(0.9, 3.0, SIZE, SIZE)
-    truth[:2, 2] += (14, -9)
+# A camera that is turned sideways and up by about two degrees against the other.
+TILTED = np.array([[1, 0, 0], [0, 1, 0], [7e-5, -5e-5, 1]], np.float64)
+
+
+@pytest.mark.parametrize("tilt", [np.eye(3), TILTED], ids=["straight", "tilted"])
+def test_a_synthetic_rig_is_found_with_its_delay(tilt: NDArray[np.float64]) -> None:
+    truth = similarity(0.9, 3.0, SIZE, SIZE) @ tilt
+    truth[:2, 2] += truth[2, 2] * np.array([14, -9])
+    truth /= truth[2, 2]
     scene = Scene(5, SIZE[1], SIZE[0], night=False)
     moments = [scene.frame(number / RATE) for number in range(27)]
     noise = np.random.default_rng(0)

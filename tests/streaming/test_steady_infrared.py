@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -53,6 +54,32 @@ def test_a_jump_of_the_gain_does_not_reach_the_stream(street: FloatArray) -> Non
         shown.append(steady.apply(picture)[:30].mean())
     assert np.abs(np.diff(raw)).max() > 5
     assert np.abs(np.diff(shown)).max() < 0.4
+
+
+def test_a_trembling_gain_does_not_reach_the_stream(street: FloatArray) -> None:
+    steady, noise = SteadyInfrared(), np.random.default_rng(3)
+    raw, shown = [], []
+    for number in range(60):
+        gain = 1 + noise.normal(0, 0.02)
+        picture = as_picture(frame(street, number, gain) + noise.normal(0, 5, street.shape))
+        raw.append(picture[:30].mean())
+        shown.append(steady.apply(picture)[:30].mean())
+    assert np.diff(raw).std() > 1
+    assert np.diff(shown).std() < 0.1 * np.diff(raw).std()
+
+
+def test_a_camera_that_turns_keeps_its_contrast() -> None:
+    generator = np.random.default_rng(2)
+    panorama = cv2.resize(generator.uniform(30, 170, (6, 80)), (1600, HEIGHT))
+    steady = SteadyInfrared()
+    for number in range(240):
+        seen = panorama[:, 5 * number : 5 * number + WIDTH] + generator.normal(
+            0, 3, (HEIGHT, WIDTH)
+        )
+        picture = as_picture(seen)
+        shown = steady.apply(picture)
+    assert 0.9 < shown.std() / picture.std() < 1.1
+    assert abs(shown.mean() - picture.mean()) < 10
 
 
 def test_what_lasts_is_let_in(street: FloatArray) -> None:

@@ -165,6 +165,5 @@ TestWindow = WindowMachine.TestCase
 TestWindow.settings = settings(
     max_examples=150,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

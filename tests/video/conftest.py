@@ -15,8 +15,10 @@ import pytest
 from numpy.typing import NDArray
 
 from crossfuse.fuser import Fuser, load
+from crossfuse.video import VideoSummary, fuse_streams
 from crossfuse.video.opencv_sink import OpenCvSink
 
+PATIENCE = 60.0
 WIDTH, HEIGHT = 64, 48
 
 
@@ -31,6 +33,11 @@ def number_of(picture: NDArray[np.uint8]) -> int:
     """The number of a picture."""
     levels = picture.reshape(HEIGHT, picture.shape[1], -1).mean(axis=(0, 2))
     return round(float((levels > 120).sum()) / 2) - 1
+
+
+def jpeg(picture: NDArray[np.uint8]) -> bytes:
+    """The file of a picture."""
+    return cv2.imencode(".jpg", picture)[1].tobytes()
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +89,12 @@ def numbers_of() -> Callable[[Path], list[int]]:
 
 
 @pytest.fixture(scope="session")
+def picture() -> Callable[[int], NDArray[np.uint8]]:
+    """The picture of a number; as few have one, they come again and again."""
+    return lambda number: numbered(number % 28)
+
+
+@pytest.fixture(scope="session")
 def number() -> Callable[[NDArray[np.uint8]], int]:
     """The number of a picture."""
     return number_of
@@ -94,6 +107,69 @@ def fuser(mean_bundle: Path) -> Iterator[Fuser]:
         yield loaded
 
 
+class Running:
+    """fuse_streams in a thread, with what came out of it so far."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        self.stop = threading.Event()
+        self.positions: list[int] = []
+        self.summary: VideoSummary | None = None
+        self.error: BaseException | None = None
+
+        def run() -> None:
+            try:
+                self.summary = fuse_streams(
+                    *arguments,
+                    **settings,
+                    stop=self.stop,
+                    on_frame=lambda pair: self.positions.append(pair.pair.position),
+                )
+            except BaseException as error:
+                self.error = error
+
+        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread.start()
+
+    def wait_for(self, frames: int) -> None:
+        """Until so many have come out since the start."""
+        end = time.monotonic() + PATIENCE
+        while len(self.positions) < frames:
+            assert self.error is None, self.error
+            assert self.summary is None, self.summary
+            assert time.monotonic() < end, f"{len(self.positions)} of {frames} frames"
+            time.sleep(0.01)
+
+    def wait_for_more(self, frames: int) -> None:
+        """Until so many more have come out."""
+        self.wait_for(len(self.positions) + frames)
+
+    def wait_for_the_end(self) -> VideoSummary:
+        """Until it ends by itself."""
+        self._thread.join(PATIENCE)
+        assert self.error is None, self.error
+        assert self.summary is not None, "it hangs"
+        return self.summary
+
+    def finish(self) -> VideoSummary:
+        """End it."""
+        self.stop.set()
+        return self.wait_for_the_end()
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[..., Running]]:
+    """Starts fuse_streams in a thread; it ends with the test."""
+    started: list[Running] = []
+
+    def start(*arguments: Any, **settings: Any) -> Running:
+        started.append(Running(*arguments, **settings))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop.set()
+
+
 class Camera:
     """A network camera: motion JPEG over HTTP, that can be cut and come back."""
 
@@ -102,6 +178,8 @@ class Camera:
         self.cut = threading.Event()
         self.ended = threading.Event()
         self.sent = 0
+        self.encode = jpeg
+        """Makes the file of a picture; replace it for broken ones."""
         camera = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -114,9 +192,9 @@ class Camera:
                 self.end_headers()
                 try:
                     while not (camera.cut.is_set() or camera.ended.is_set()):
-                        _, data = cv2.imencode(".jpg", numbered(first + camera.sent % 28))
+                        data = camera.encode(numbered(first + camera.sent % 28))
                         head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}"
-                        self.wfile.write(head.encode() + b"\r\n\r\n" + data.tobytes() + b"\r\n")
+                        self.wfile.write(head.encode() + b"\r\n\r\n" + data + b"\r\n")
                         camera.sent += 1
                         time.sleep(1 / camera.fps)
                 except OSError:
@@ -127,7 +205,7 @@ class Camera:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}/stream.mjpg"
 
     def close(self) -> None:

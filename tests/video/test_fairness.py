@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gc
+import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from crossfuse.engines import Engine, EngineDescription, UInt8Array
 from crossfuse.fuser import Fuser
@@ -69,3 +74,18 @@ def test_four_streams_share_a_model_fairly(camera: Callable[..., Any]) -> None:
     assert all(summary.dropped.get("pair: overrun", 0) > 0 for summary in summaries)
     gc.collect()
     assert threading.active_count() < 40
+
+
+def test_four_live_streams_are_served_alike_in_memory_that_stays() -> None:
+    """`make four-streams` does it for ten minutes, and keeps the report."""
+    command = [sys.executable, "-m", "crossfuse_bench.four_streams", "--minutes", "0.35", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    outcome = json.loads(done.stdout)
+    assert outcome["problems"] == []
+    assert min(outcome["fused"]) >= 0.8 * max(outcome["fused"]) > 0
+    assert min(outcome["dropped"]) > 0
+    memory = [sample["memory_mb"] for sample in outcome["samples"]]
+    quarter = len(memory) // 4
+    # A stream that kept one picture in ten would hold 20 MB more by now.
+    assert np.median(memory[-quarter:]) - np.median(memory[quarter : 2 * quarter]) < 8
+    assert done.returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,18 @@ def test_the_rig_brings_size_and_offset_into_a_video(
         fuse_streams(vis, vis, fuser=fuser, rig=rig)
     with pytest.raises(InvalidInput, match="crop: got no rig"):
         fuse_streams(vis, vis, fuser=fuser, options=VideoOptions(crop=True))
+
+
+def test_cameras_that_moved_since_the_rig_was_calibrated_are_noticed(
+    fuser: Fuser, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The two synthetic cameras see from one point; the rig says that they are 15 pixels apart.
+    moved = make_rig([1, 0, 15, 0, 1, 0, 0, 0, 1], ir_size=(640, 480), vis_size=(640, 480))
+    options = VideoOptions(offset_ms=0, max_frames=110)
+    with caplog.at_level(logging.WARNING):
+        summary = fuse_streams(
+            "synthetic:5", "synthetic:5", fuser=fuser, rig=moved, options=options
+        )
+    assert summary.drift_px == pytest.approx(15, abs=5)
+    assert "seem to have moved" in caplog.text
+    assert summary.problems == []

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +91,55 @@ def test_a_server_that_restarts_costs_no_frame_of_a_recording(
     assert summary.fused == 60
     assert seen == sorted(set(seen))
     assert summary.server_reconnects >= 1
+
+
+@contextmanager
+def server_process(models: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """`crossfuse serve` in a process of its own."""
+    program = "from crossfuse.cli import main; import sys; sys.exit(main())"
+    place = ["--models", str(models), "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-c", program, "serve", *place, "--warm-up", "32x32"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_server_that_is_killed_and_comes_back_goes_on_with_live_sources(
+    tmp_path: Path,
+    mean_bundle: Path,
+    camera: Callable[..., Any],
+    running: Callable[..., Any],
+) -> None:
+    ir, vis, port, models = camera(), camera(), free_port(), mean_bundle.parent.parent
+    options = VideoOptions(
+        encoder="opencv", max_wait=0.5, tolerance_ms=100.0, timeout=5.0, reconnect=60.0
+    )
+    output = tmp_path / "out.mp4"
+    with FusionClient(f"127.0.0.1:{port}") as client:
+        run = running(ir.address, vis.address, output, client=client, model="mean", options=options)
+        with server_process(models, port) as server:
+            run.wait_for(10)
+            server.kill()
+            server.wait()
+            time.sleep(1.0)
+        before = len(run.positions)
+        with server_process(models, port):
+            run.wait_for(before + 20)
+            summary = run.finish()
+    assert summary.server_reconnects >= 1
+    assert [source.state for source in (summary.infrared, summary.visible)] == ["ended"] * 2
+    # The count of pairs goes on over the gap, and each is fused, failed or given up once.
+    assert run.positions == sorted(set(run.positions))
+    assert run.positions[before] - run.positions[before - 1] > 1_000_000
+    assert summary.fused == summary.written == len(run.positions)
+    assert summary.pairs == summary.fused + summary.failed + sum(
+        count for reason, count in summary.dropped.items() if reason.startswith("pair: ")
+    )
+    # Nothing that waited while the server was away is fused late.
+    assert summary.delay_ms.largest < 2000
 
 
 def test_a_server_that_is_not_there_is_a_problem(
