@@ -6,7 +6,6 @@ It is registered under a name, like those that ship; from there on the trainer, 
 the exporter treat it like one of them. Here it learns from made-up scenes for half a minute.
 """
 
-import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +52,6 @@ ARCHITECTURES["share"] = Architecture(ShareConfig, ShareNetwork)
 VARIANTS["share"] = Variant("share", ShareConfig(channels=8))
 
 folder = Path(sys.argv[1])
-# It reports every optional package that is absent.
-logging.getLogger("torch.onnx").setLevel(logging.ERROR)
 
 recipe = read_recipe(Path(__file__).with_name("own-network.toml"))
 result = train(recipe, folder / "run", data_root=None)

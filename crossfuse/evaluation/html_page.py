@@ -15,13 +15,19 @@ from crossfuse.evaluation.html_cases import case_articles, case_data
 from crossfuse.evaluation.html_tables import (
     comparison_table,
     definition_list,
-    detection_table,
-    problem_table,
+    plain_table,
     score_table,
     standing_list,
 )
 from crossfuse.evaluation.previews import LONGEST_SIDE, Case, build_cases
 from crossfuse.evaluation.scoring import CSV_NAME, Evaluation
+from crossfuse.evaluation.text_tables import (
+    DETECTION_HEADER,
+    NO_PROBLEM,
+    PROBLEM_HEADER,
+    detection_rows,
+    problem_rows,
+)
 from crossfuse.evaluation.wording import (
     DETECTIONS_TEXT,
     PROFILE_TEXT,
@@ -54,9 +60,9 @@ def html_report(evaluation: Evaluation, detections: Sequence[DetectionScore]) ->
         shown=_shown(len(cases), len(order)),
         controls=_controls(evaluation),
         cases=case_articles(evaluation, cases),
-        problems=problem_table(evaluation)
+        problems=plain_table(PROBLEM_HEADER, problem_rows(evaluation), "words")
         if problems
-        else "<p>None: every picture of every method was scored.</p>",
+        else f"<p>{NO_PROBLEM}</p>",
         definitions=definition_list(evaluation),
         explanations="".join(f"<li>{escape(line)}</li>" for line in explanations(evaluation)),
         tiles=_tile_buttons(cases),
@@ -79,9 +85,10 @@ def _problem_note(problems: int) -> str:
 def _detections(detections: Sequence[DetectionScore]) -> str:
     if not detections:
         return ""
+    table = plain_table(DETECTION_HEADER, detection_rows(detections), "figures")
     return (
         f'<section id="detection"><h2>Detection</h2><p>{escape(DETECTIONS_TEXT)}</p>'
-        f'<div class="scroll" tabindex="0">{detection_table(detections)}</div></section>'
+        f'<div class="scroll" tabindex="0">{table}</div></section>'
     )
 
 

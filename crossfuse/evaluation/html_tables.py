@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from itertools import groupby
 
-from crossfuse.evaluation.detections import DetectionScore
 from crossfuse.evaluation.scoring import Evaluation
 from crossfuse.evaluation.standings import Cell, Comparison
+from crossfuse.evaluation.text_tables import OUTCOMES, pairs_of_methods
 from crossfuse.evaluation.wording import (
     arrow,
     interval,
@@ -20,8 +19,6 @@ from crossfuse.evaluation.wording import (
     value_range,
 )
 from crossfuse.metrics import Description
-
-OUTCOMES = ("first is better", "second is better", "not shown to differ")
 
 
 def standing_list(evaluation: Evaluation) -> str:
@@ -100,16 +97,14 @@ def _score(cell: Cell) -> str:
 def comparison_table(comparisons: Sequence[Comparison]) -> str:
     """One row per pair of methods; every number of a pair folded under it."""
     rows = []
-    for (first, second), group in groupby(comparisons, lambda each: (each.first, each.second)):
-        of_pair = list(group)
-        outcomes = "".join(
-            f'<td data-label="{label}"><div>'
-            f"{_chips(each for each in of_pair if each.better == winner)}</div></td>"
-            for label, winner in zip(OUTCOMES, (first, second, None), strict=True)
+    for first, second, of_pair, outcomes in pairs_of_methods(comparisons):
+        cells = "".join(
+            f'<td data-label="{label}"><div>{_chips(group)}</div></td>'
+            for label, group in zip(OUTCOMES, outcomes, strict=True)
         )
         rows.append(
             f'<tr><th scope="row">{escape(first)} <small>and</small> {escape(second)}</th>'
-            f"{outcomes}</tr>"
+            f"{cells}</tr>"
             f'<tr class="detail"><td colspan="4"><details><summary>numbers: {escape(first)} - '
             f"{escape(second)}</summary>{_numbers(of_pair)}</details></td></tr>"
         )
@@ -141,29 +136,6 @@ def _numbers(comparisons: Sequence[Comparison]) -> str:
         rows,
         "figures",
     )
-
-
-def detection_table(detections: Sequence[DetectionScore]) -> str:
-    """One row per file of detections."""
-    rows = [
-        [score.name, str(score.detections), *map(number, (score.map, score.map50, score.map75))]
-        for score in detections
-    ]
-    return plain_table(["pictures", "boxes", "mAP", "mAP50", "mAP75"], rows, "figures")
-
-
-def problem_table(evaluation: Evaluation) -> str:
-    """One row per picture that could not be scored, or is constant."""
-    rows = [
-        [
-            problem.image,
-            problem.method or "(sources)",
-            "scored where defined" if problem.scored else "not scored",
-            problem.reason,
-        ]
-        for problem in evaluation.problems
-    ]
-    return plain_table(["image", "method", "outcome", "reason"], rows, "words")
 
 
 def definition_list(evaluation: Evaluation) -> str:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 from crossfuse._version import __version__
 from crossfuse.evaluation.detections import DetectionScore
 from crossfuse.evaluation.scoring import Evaluation
 from crossfuse.evaluation.standings import Cell, Comparison
 from crossfuse.evaluation.statistics import SIGNIFICANCE
+from crossfuse.evaluation.text_tables import (
+    DETECTION_HEADER,
+    NO_PROBLEM,
+    OUTCOMES,
+    PROBLEM_HEADER,
+    detection_rows,
+    pairs_of_methods,
+    problem_rows,
+)
 from crossfuse.evaluation.wording import (
     DETECTIONS_TEXT,
     PROFILE_TEXT,
@@ -45,7 +53,8 @@ def markdown_report(evaluation: Evaluation, detections: Sequence[DetectionScore]
         _comparisons(evaluation.standings.comparisons),
     ]
     if detections:
-        blocks += ["## Detection", DETECTIONS_TEXT, _detections(detections)]
+        table = _table(DETECTION_HEADER, detection_rows(detections))
+        blocks += ["## Detection", DETECTIONS_TEXT, table]
     blocks += [
         "## Problems",
         _problems(evaluation),
@@ -82,38 +91,16 @@ def _intervals(evaluation: Evaluation) -> str:
 
 def _comparisons(comparisons: list[Comparison]) -> str:
     rows = []
-    for (first, second), group in groupby(comparisons, lambda each: (each.first, each.second)):
-        of_pair = list(group)
-        outcomes = [
-            ", ".join(each.metric for each in of_pair if each.better == winner) or "-"
-            for winner in (first, second, None)
-        ]
-        rows.append([first, second, *outcomes])
-    header = ["first", "second", "first is better", "second is better", "not shown to differ"]
-    return _table(header, rows)
-
-
-def _detections(detections: Sequence[DetectionScore]) -> str:
-    rows = [
-        [score.name, str(score.detections), *map(number, (score.map, score.map50, score.map75))]
-        for score in detections
-    ]
-    return _table(["pictures", "boxes", "mAP", "mAP50", "mAP75"], rows)
+    for first, second, _, outcomes in pairs_of_methods(comparisons):
+        names = (", ".join(each.metric for each in group) or "-" for group in outcomes)
+        rows.append([first, second, *names])
+    return _table(["first", "second", *OUTCOMES], rows)
 
 
 def _problems(evaluation: Evaluation) -> str:
     if not evaluation.problems:
-        return "None: every picture of every method was scored."
-    rows = [
-        [
-            problem.image,
-            problem.method or "(sources)",
-            "scored where defined" if problem.scored else "not scored",
-            problem.reason,
-        ]
-        for problem in evaluation.problems
-    ]
-    return _table(["image", "method", "outcome", "reason"], rows)
+        return NO_PROBLEM
+    return _table(PROBLEM_HEADER, problem_rows(evaluation))
 
 
 def _definitions(evaluation: Evaluation) -> str:

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfuse.errors import InvalidInput
-from crossfuse.evaluation.folders import PictureFolder
 from crossfuse.evaluation.scenes import Scene
-from crossfuse.images import IrMapping, Pixels, read_visible
+from crossfuse.images import IrMapping, PictureFolder, Pixels, read_visible
 from crossfuse.metrics import BASELINES
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfuse.evaluation.folders import PictureFolder
 from crossfuse.images import (
     DEFAULT_MAPPING,
     DEFAULT_MAX_PIXELS,
     IrMapping,
+    PictureFolder,
     Pixels,
     map_infrared,
     read_infrared,

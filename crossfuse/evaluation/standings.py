@@ -13,13 +13,14 @@ from crossfuse.evaluation.methods import Method
 from crossfuse.evaluation.ranks import mean_over_metrics, ranks
 from crossfuse.evaluation.statistics import (
     SIGNIFICANCE,
+    Interval,
     bootstrap_intervals,
+    known,
+    known_interval,
     sign_flip_test,
 )
 from crossfuse.evaluation.table import ScoreTable
 from crossfuse.metrics import Description, summarize
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -94,17 +95,15 @@ def compute_standings(
         for column, metric in enumerate(table.metrics):
             summary = summarize(table.values[table.scored[:, row], row, column])
             cells[metric] = Cell(
-                mean=_known(summary.mean),
-                std=_known(summary.std),
-                interval=_interval(intervals[:, row, column]),
+                mean=known(summary.mean),
+                std=known(summary.std),
+                interval=known_interval(intervals[:, row, column]),
                 defined=summary.defined,
                 undefined=summary.undefined,
-                rank=_known(of_metrics[row, column]),
+                rank=known(of_metrics[row, column]),
             )
         scored = int(table.scored[:, row].sum())
-        standings.append(
-            Standing(method, scored, pictures - scored, cells, _known(mean_ranks[row]))
-        )
+        standings.append(Standing(method, scored, pictures - scored, cells, known(mean_ranks[row])))
     return Standings(
         standings,
         dict(zip(table.metrics, ranked.tolist(), strict=True)),
@@ -158,19 +157,11 @@ def _compare(
                     *names,
                     metric,
                     summary.defined,
-                    _known(summary.mean),
-                    _interval(intervals[:, column]),
-                    _known(test.p[column]),
-                    _known(test.adjusted[column]),
+                    known(summary.mean),
+                    known_interval(intervals[:, column]),
+                    known(test.p[column]),
+                    known(test.adjusted[column]),
                     better,
                 )
             )
     return comparisons
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _interval(ends: NDArray[np.float64]) -> Interval | None:
-    return (float(ends[0]), float(ends[1])) if np.isfinite(ends).all() else None

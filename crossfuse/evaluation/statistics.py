@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Columns = NDArray[np.float64]
 """One row per picture; NaN where undefined."""
+Interval = tuple[float, float]
 
 SEED = 20261
 RESAMPLES = 2000
@@ -89,6 +90,16 @@ def sign_flip_test(differences: Columns) -> Probabilities:
     total = rounds if exact else rounds + 1
     unknown = np.where(defined, 1, np.nan)
     return Probabilities(alone / total * unknown, largest / total * unknown)
+
+
+def known(value: float) -> float | None:
+    """None in place of NaN."""
+    return float(value) if np.isfinite(value) else None
+
+
+def known_interval(ends: NDArray[np.float64]) -> Interval | None:
+    """The lower and the upper end, [2]; None in place of NaN."""
+    return (float(ends[0]), float(ends[1])) if np.isfinite(ends).all() else None
 
 
 def _chunks(total: int, pictures: int) -> list[int]:

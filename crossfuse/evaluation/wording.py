@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crossfuse.evaluation import statistics
 from crossfuse.evaluation.scoring import CSV_NAME, Evaluation
-from crossfuse.evaluation.standings import Interval
+from crossfuse.evaluation.statistics import Interval
 from crossfuse.metrics import Description
 
 PROFILE_TEXT = {

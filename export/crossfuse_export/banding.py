@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossfuse_export.errors import QualityMissed
-from crossfuse_export.parity import UInt8Array
+from crossfuse_export.pictures import UInt8Array, in_colour
 from crossfuse_export.quality import Runner
 
 HEIGHT, WIDTH = 64, 640
@@ -45,7 +45,7 @@ def ramps() -> Iterator[tuple[str, UInt8Array, UInt8Array]]:
             ("infrared", slope, flat),
             ("both", slope, slope),
         ):
-            yield f"{name} ramp {low} to {high}", ir, np.repeat(grey[..., None], 3, axis=2)
+            yield f"{name} ramp {low} to {high}", ir, in_colour(grey)
 
 
 def check_banding(reference: Runner, run: Runner) -> None:

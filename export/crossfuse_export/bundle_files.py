@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,8 +9,9 @@ from torch import nn
 
 from crossfuse.bundles import BundleFile, DataSource, Manifest, Quality, Training
 from crossfuse.bundles.store import NAME_PATTERN
-from crossfuse.errors import InvalidInput, OutputError
+from crossfuse.errors import InvalidInput
 from crossfuse_export.tracing import MINIMUM_SIZE
+from crossfuse_export.whole_folder import whole_folder
 from crossfuse_training.checkpoint import CheckpointRecord, git_commit
 from crossfuse_training.describe import describe
 
@@ -60,24 +60,9 @@ def make_manifest(
 
 
 def write_bundle(bundle: Path, models: Mapping[str, bytes], manifest: Manifest, card: str) -> None:
-    """Everything at once, `models` by file name: a reader never meets half a bundle."""
-    try:
-        bundle.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=bundle.parent, prefix=".") as folder:
-            fresh = Path(folder) / bundle.name
-            fresh.mkdir()
-            for name, content in models.items():
-                (fresh / name).write_bytes(content)
-            manifest.write(fresh)
-            (fresh / "card.md").write_text(card, encoding="utf-8")
-            replaced = Path(folder) / "replaced"
-            if bundle.exists():
-                bundle.rename(replaced)
-            try:
-                fresh.rename(bundle)
-            except OSError:
-                if replaced.exists():
-                    replaced.rename(bundle)
-                raise
-    except OSError as error:
-        raise OutputError(f"{bundle}: bundle not written: {error}") from error
+    """Everything at once, `models` by file name."""
+    with whole_folder(bundle) as fresh:
+        for name, content in models.items():
+            (fresh / name).write_bytes(content)
+        manifest.write(fresh)
+        (fresh / "card.md").write_text(card, encoding="utf-8")

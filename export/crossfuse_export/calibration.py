@@ -10,7 +10,7 @@ import numpy as np
 
 from crossfuse import synthetic
 from crossfuse.errors import InvalidInput
-from crossfuse_export.parity import UInt8Array
+from crossfuse_export.pictures import UInt8Array, in_colour
 from crossfuse_export.real_pairs import training_pairs
 from crossfuse_training.data.layouts import Candidate
 
@@ -63,5 +63,4 @@ def _read(files: Candidate) -> Pair:
         raise InvalidInput(
             f"vis of {files.stem}", f"shape {found.vis.shape}", f"{found.ir.shape}, the size of ir"
         )
-    colour = found.vis if found.vis.ndim == 3 else np.repeat(found.vis[..., None], 3, axis=2)
-    return found.ir, colour
+    return found.ir, in_colour(found.vis)

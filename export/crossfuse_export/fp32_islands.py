@@ -16,9 +16,9 @@ from torch import nn
 
 from crossfuse.bundles import FileQuality
 from crossfuse_export.errors import QualityMissed
-from crossfuse_export.graph import FusionGraph
 from crossfuse_export.precision_fp16 import float_tensors, rounded_as_fp16
 from crossfuse_export.tracing import module_of
+from crossfuse_training.fusion_graph import FusionGraph
 from crossfuse_training.networks.attention import CrossAttention, FeedForward, SelfAttention
 from crossfuse_training.networks.cssa import Cssa
 from crossfuse_training.networks.encoder import Encoder

@@ -7,6 +7,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from crossfuse_export.folding import HALF_STORED
+from crossfuse_export.onnx_editing import copied, replace_nodes
 
 
 def store_as_half(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -15,8 +16,7 @@ def store_as_half(model: onnx.ModelProto) -> onnx.ModelProto:
     The runtime computes the casts once, when it loads the file. Nothing is rounded here: weights
     that were not rounded before (`folded(..., weights="fp16")`) stay as they are.
     """
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
+    result = copied(model)
     casts = []
     for tensor in result.graph.initializer:
         if tensor.data_type != TensorProto.FLOAT:
@@ -34,8 +34,5 @@ def store_as_half(model: onnx.ModelProto) -> onnx.ModelProto:
         casts.append(
             helper.make_node("Cast", [tensor.name], [name], f"{name}/cast", to=TensorProto.FLOAT)
         )
-    nodes = [*casts, *result.graph.node]
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del result.graph.node[:]
-    result.graph.node.extend(kept)
+    replace_nodes(result, [*casts, *result.graph.node])
     return result

@@ -11,12 +11,12 @@ from crossfuse.errors import InvalidInput, UnknownName
 from crossfuse_export.bundle_files import make_manifest, name_and_version, write_bundle
 from crossfuse_export.card import write_card
 from crossfuse_export.errors import QualityMissed
-from crossfuse_export.graph import FusionGraph
-from crossfuse_export.parity import SIZES
+from crossfuse_export.pictures import SIZES
 from crossfuse_export.precisions import Made, Proof, make_fp16, make_fp32, make_int8
 from crossfuse_export.quality import expectations
 from crossfuse_export.tracing import check_takes_a_pair, to_onnx
 from crossfuse_training.checkpoint import load, read_record
+from crossfuse_training.fusion_graph import FusionGraph
 
 WEIGHTS = ("fp32", "fp16")
 """How the weights of an fp32 file can be stored."""

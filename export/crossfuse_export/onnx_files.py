@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -12,15 +11,6 @@ from onnx import TensorProto
 from crossfuse.bundles import GRAPH_INPUTS, GRAPH_OUTPUTS, TensorSpec
 from crossfuse.errors import BundleError
 from crossfuse_export.operators import check_operators
-
-
-def read_onnx(path: Path) -> onnx.ModelProto:
-    """The model of an .onnx file, refused where it is no model of this project's contract."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
-    return parse_onnx(content, str(path))
 
 
 def parse_onnx(content: bytes, source: str) -> onnx.ModelProto:

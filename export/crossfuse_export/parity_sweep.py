@@ -10,7 +10,6 @@ that amplifies rounding without bound.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,18 +25,16 @@ from crossfuse.data_folder import data_folder
 from crossfuse.errors import UnknownName
 from crossfuse.images import write_file
 from crossfuse_export.onnx_export import export_onnx
-from crossfuse_export.parity import LARGE_SIZE, SIZES
 from crossfuse_export.parity_report import summaries
+from crossfuse_export.pictures import FEW, LARGE_SIZE, SIZES
 from crossfuse_export.verify import ParityReport, verify
 from crossfuse_training.checkpoint import TrainingRecord, git_commit, save
 from crossfuse_training.networks.registry import VARIANTS, build
 
 SEED = 0
 DEEP_OFFSET = 3.0
-FEW = ("sample", "scene 1", "noise")
-"""What stands for all pictures at the largest size, and with every switch."""
 ONE = ("scene 1",)
-"""What stands for them where a switch is tried at a large size."""
+"""What stands for the pictures where a switch is tried at a large size."""
 SMALL_SIZES, LARGE_SIZES = SIZES[:2], (SIZES[-1], LARGE_SIZE)
 
 SWITCHES: tuple[dict[str, Any], ...] = (
@@ -190,8 +187,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.md")
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to run (default: all)")
     given = parser.parse_args(arguments)
-    # It reports every optional package that is absent.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     known = subjects()
     for name in given.names:
         if name not in known:

@@ -12,6 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from crossfuse_export.onnx_editing import copied, copied_node, replace_nodes
+
 _FLOAT, _HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 _NAMES = {_FLOAT: "fp32", _HALF: "fp16"}
 
@@ -25,7 +27,7 @@ def to_fp16(model: onnx.ModelProto, islands: Collection[str]) -> onnx.ModelProto
     halves: dict[str, TensorProto] = {}
     nodes: list[onnx.NodeProto] = []
     for original in model.graph.node:
-        node = onnx.NodeProto.FromString(original.SerializeToString())
+        node = copied_node(original)
         wanted = _FLOAT if node.name in islands else _HALF
         for place in _float_inputs(original, floats):
             name = original.input[place]
@@ -58,7 +60,7 @@ def rounded_as_fp16(model: onnx.ModelProto, islands: Collection[str]) -> onnx.Mo
     nodes: list[onnx.NodeProto] = []
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     for original in model.graph.node:
-        node = onnx.NodeProto.FromString(original.SerializeToString())
+        node = copied_node(original)
         nodes.append(node)
         if node.name in islands:
             continue
@@ -108,12 +110,9 @@ def _with_nodes(
 ) -> onnx.ModelProto:
     """A copy of the model with other nodes, and of these tensors those that the nodes use."""
     used = {name for node in nodes for name in node.input}
-    result = onnx.ModelProto.FromString(model.SerializeToString())
-    for field, content in (
-        ("node", nodes),
-        ("initializer", [tensor for tensor in tensors if tensor.name in used]),
-        ("value_info", []),
-    ):
-        result.graph.ClearField(field)
-        getattr(result.graph, field).extend(content)
+    result = copied(model)
+    replace_nodes(result, nodes)
+    result.graph.ClearField("value_info")
+    result.graph.ClearField("initializer")
+    result.graph.initializer.extend(tensor for tensor in tensors if tensor.name in used)
     return result

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from crossfuse.bundles import FileQuality
 from crossfuse_export.calibration import Calibration
 from crossfuse_export.errors import QualityMissed
+from crossfuse_export.onnx_editing import copied, drop_notes
+from crossfuse_export.quiet import only_errors
 from crossfuse_export.tracing import module_of
 
 ENDS = "first and last convolutions"
@@ -76,11 +77,12 @@ def to_int8(
     model: onnx.ModelProto, calibration: Calibration, in_float: Collection[str] = ()
 ) -> onnx.ModelProto:
     """The model with quantised convolutions, but for the nodes named in `in_float`."""
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    # The quantiser's advice goes to the root logger.
+    with tempfile.TemporaryDirectory() as folder, only_errors(logging.root):
         path = Path(folder) / "model.onnx"
         quantize_static(
             # A copy: the quantiser moves the weights of what it is given into a file.
-            onnx.ModelProto.FromString(model.SerializeToString()),
+            copied(model),
             path,
             _Reader(calibration),
             quant_format=QuantFormat.QDQ,
@@ -97,10 +99,7 @@ def to_int8(
         )
         result = onnx.load(path)
     _keep_float_beside(result)
-    result.graph.ClearField("value_info")
-    for part in (result, result.graph, *result.graph.node):
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")
+    drop_notes(result)
     return result
 
 
@@ -165,14 +164,3 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def get_next(self) -> dict[str, Any] | None:
         pair = next(self._pairs, None)
         return None if pair is None else {"ir": pair[0][None], "vis": pair[1][None]}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the quantiser's advice, which goes to the root logger."""
-    level = logging.root.level
-    logging.root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.root.setLevel(level)

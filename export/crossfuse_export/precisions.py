@@ -16,7 +16,6 @@ from crossfuse_export.calibration import calibration
 from crossfuse_export.errors import QualityMissed
 from crossfuse_export.folding import folded
 from crossfuse_export.fp32_islands import choose_islands
-from crossfuse_export.graph import FusionGraph
 from crossfuse_export.half_weights import store_as_half
 from crossfuse_export.onnx_files import parse_onnx
 from crossfuse_export.precision_fp16 import to_fp16
@@ -32,6 +31,7 @@ from crossfuse_export.quality import (
 from crossfuse_export.speed import side_by_side
 from crossfuse_export.taps import not_finite
 from crossfuse_export.tracing import OPSET
+from crossfuse_training.fusion_graph import FusionGraph
 
 LEAST_SPEEDUP = 1.05
 """From which an int8 file is worth its quality: what is less is lost in the noise of timing."""

@@ -15,13 +15,12 @@ from tqdm import tqdm
 
 from crossfuse.bundles import FileQuality
 from crossfuse_export.errors import QualityMissed
-from crossfuse_export.parity import (
+from crossfuse_export.parity import Difference, compare, judge
+from crossfuse_export.pictures import (
+    FEW,
     SIZES,
-    Difference,
     Picture,
     UInt8Array,
-    compare,
-    judge,
     pictures_of,
     real_pictures,
 )
@@ -29,7 +28,6 @@ from crossfuse_export.reference import Reference
 
 ALL_PICTURES_UP_TO = 400 * 400
 """Pixels up to which every picture is run; of larger ones, which take long, a few are."""
-FEW = ("sample", "scene 1", "noise")
 BATCH = 3
 LARGEST_BATCH_DIFFERENCE = 1
 
@@ -75,10 +73,10 @@ def expectations(
     ]
 
 
-def onnx_runner(model: bytes, *, threads: int = 1) -> Runner:
-    """Runs an ONNX model on the CPU."""
+def onnx_runner(model: bytes) -> Runner:
+    """Runs an ONNX model on one thread of the CPU."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def run(ir: UInt8Array, vis: UInt8Array) -> UInt8Array:

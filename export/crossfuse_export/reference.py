@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossfuse_export.graph import FusionGraph
-from crossfuse_export.parity import Picture, UInt8Array
+from crossfuse_export.pictures import Picture, UInt8Array
+from crossfuse_training.fusion_graph import FusionGraph
 from crossfuse_training.networks.heads import MinMaxHead
 
 

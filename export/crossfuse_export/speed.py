@@ -32,7 +32,7 @@ def side_by_side(first: bytes, second: bytes, *, size: tuple[int, int] = SIZE) -
     """Time two ONNX models in turns on one thread; `size` is (height, width)."""
     height, width = size
     ir, vis = (image[None] for image in synthetic.pair(1, height, width))
-    runners = [onnx_runner(model, threads=1) for model in (first, second)]
+    runners = [onnx_runner(model) for model in (first, second)]
 
     def seconds(run: Runner) -> float:
         started = time.perf_counter()

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from crossfuse import synthetic
-from crossfuse_export.graph import FusionGraph
-from crossfuse_export.parity import Picture, UInt8Array
+from crossfuse_export.onnx_editing import copied
+from crossfuse_export.pictures import Picture, UInt8Array
+from crossfuse_training.fusion_graph import FusionGraph
 from crossfuse_training.networks.cross_attention import (
     CrossAttentionModule,
     CrossLayer,
@@ -82,8 +83,7 @@ class ExposedModel:
     """An ONNX model whose inner values can be seen: those of the given operators, or all."""
 
     def __init__(self, model: onnx.ModelProto, operators: Collection[str] | None = None) -> None:
-        exposed = onnx.ModelProto()
-        exposed.CopyFrom(model)
+        exposed = copied(model)
         outputs = {value.name for value in exposed.graph.output}
         for node in exposed.graph.node:
             if operators is None or node.op_type in operators:

@@ -15,10 +15,10 @@ from crossfuse import synthetic
 from crossfuse.bundles import installed_bundles
 from crossfuse_export.calibration import Calibration, Pair
 from crossfuse_export.fp32_islands import ALWAYS, island_nodes
-from crossfuse_export.graph import FusionGraph
 from crossfuse_export.precision_fp16 import to_fp16
 from crossfuse_export.precision_int8 import end_convolutions, to_int8
 from crossfuse_export.tracing import to_onnx
+from crossfuse_training.fusion_graph import FusionGraph
 from crossfuse_training.networks.registry import VARIANTS, build
 
 SEED = 0

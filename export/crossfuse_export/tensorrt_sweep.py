@@ -10,7 +10,6 @@ refused is not.
 from __future__ import annotations
 
 import argparse
-import logging
 import subprocess
 import sys
 import tempfile
@@ -158,8 +157,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             environment = tensorrt_on_cpu.install(Path(folder))
             command = [sys.executable, "-m", "crossfuse_export.tensorrt_sweep", "--installed"]
             return subprocess.run([*command, *given], env=environment, check=False).returncode  # noqa: S603
-    # It reports every optional package that is absent.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     trt, platform = tensorrt_on_cpu.load()
     subjects = shipped() if args.shipped_only else chain(shipped(), tiny(), full_width(FULL_WIDTH))
     outcomes = list(sweep(trt, subjects))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import logging
 import warnings
 from collections import Counter
 from typing import Any
@@ -17,8 +18,10 @@ from torch.export import Dim
 from crossfuse.bundles import GRAPH_INPUTS, GRAPH_OUTPUTS
 from crossfuse.errors import InvalidInput
 from crossfuse_export.folding import folded
-from crossfuse_export.graph import FusionGraph
+from crossfuse_export.onnx_editing import drop_notes, replace_nodes
 from crossfuse_export.operators import check_operators
+from crossfuse_export.quiet import only_errors
+from crossfuse_training.fusion_graph import FusionGraph
 
 OPSET = 20
 MINIMUM_SIZE = 32
@@ -55,7 +58,9 @@ def to_onnx(graph: FusionGraph, *, weights: str = "fp32") -> onnx.ModelProto:
         torch.zeros(2, side, side + 8, dtype=torch.uint8),
         torch.zeros(2, side, side + 8, 3, dtype=torch.uint8),
     )
-    with torch.no_grad(), warnings.catch_warnings():
+    # Its log reports every optional package that is absent.
+    quiet = only_errors(logging.getLogger("torch.onnx"))
+    with torch.no_grad(), quiet, warnings.catch_warnings():
         # Both are about the exporter's own insides: a call it makes, and names given twice.
         warnings.filterwarnings("ignore", message=r".*LeafSpec", category=FutureWarning)
         warnings.filterwarnings("ignore", message=r".*axis name", category=UserWarning)
@@ -103,32 +108,25 @@ def _name_by_module(model: onnx.ModelProto) -> None:
 
 
 def _tidy(model: onnx.ModelProto) -> None:
-    """Name the output's sizes as the inputs' are, and drop what no runtime reads.
-
-    The exporter writes the output's sizes as formulas, and notes with source paths of the machine.
-    """
+    """Name the output's sizes, which the exporter writes as formulas, as the inputs' are."""
     for tensor in GRAPH_OUTPUTS:
         (value,) = (output for output in model.graph.output if output.name == tensor.name)
         for dimension, size in zip(value.type.tensor_type.shape.dim, tensor.shape, strict=True):
             if isinstance(size, str):
                 dimension.dim_param = size
     _cast_first(model)
-    # The shapes of inner values, which every reader infers; their formulas differ from run to run.
-    model.graph.ClearField("value_info")
-    for part in (model, model.graph, *model.graph.node):
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")
+    # Among them formulas of sizes, which differ from run to run.
+    drop_notes(model)
 
 
 def _cast_first(model: onnx.ModelProto) -> None:
     """Let everything that asks for an input's shape ask its cast: TensorRT casts uint8, no more."""
     names = {tensor.name for tensor in GRAPH_INPUTS}
-    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
+    nodes = list(model.graph.node)
     casts = {
         node.input[0]: node for node in nodes if node.op_type == "Cast" and node.input[0] in names
     }
     others = [node for node in nodes if all(node is not cast for cast in casts.values())]
     for node in others:
         node.input[:] = [casts[name].output[0] if name in casts else name for name in node.input]
-    del model.graph.node[:]
-    model.graph.node.extend([*casts.values(), *others])
+    replace_nodes(model, [*casts.values(), *others])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -10,8 +9,9 @@ from pathlib import Path
 
 from crossfuse.bundles.store import Bundle
 from crossfuse.engines.tensorrt_store import StoredEngine, stored_engines
-from crossfuse.errors import InvalidInput, ModelNotFound, OutputError, UnknownName
+from crossfuse.errors import InvalidInput, ModelNotFound, UnknownName
 from crossfuse_export.triton_config import DEVICES, Plan, TritonModel, config_text
+from crossfuse_export.whole_folder import whole_folder
 
 PREFERRED = {"tensorrt": ("fp16", "fp32"), "cuda": ("fp16", "fp32"), "cpu": ("fp32",)}
 """The precision of each device where none is asked for; int8 changes the picture."""
@@ -101,17 +101,9 @@ def _plan(stored: Mapping[int, StoredEngine]) -> Plan:
 
 
 def _write(folder: Path, model: TritonModel, contents: Mapping[int, bytes]) -> None:
-    """A model at once: Triton, which may be polling, never meets half of it."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as scratch:
-            fresh, replaced = Path(scratch) / "fresh", Path(scratch) / "replaced"
-            for version, content in contents.items():
-                (fresh / str(version)).mkdir(parents=True)
-                (fresh / str(version) / model.file_name).write_bytes(content)
-            (fresh / "config.pbtxt").write_text(config_text(model), encoding="utf-8")
-            if folder.exists():
-                folder.rename(replaced)
-            fresh.rename(folder)
-    except OSError as error:
-        raise OutputError(f"{folder}: not written: {error}") from error
+    """A model at once, as Triton may be polling the repository."""
+    with whole_folder(folder) as fresh:
+        for version, content in contents.items():
+            (fresh / str(version)).mkdir()
+            (fresh / str(version) / model.file_name).write_bytes(content)
+        (fresh / "config.pbtxt").write_text(config_text(model), encoding="utf-8")

@@ -19,25 +19,15 @@ from crossfuse.bundles.store import Bundle
 from crossfuse.engines import Engine
 from crossfuse.engines.onnx import PROVIDERS, OnnxEngine
 from crossfuse.errors import InvalidInput, ProviderUnavailable
+from crossfuse_export.banding import check_banding
 from crossfuse_export.errors import QualityMissed
 from crossfuse_export.folding import folded
 from crossfuse_export.onnx_files import parse_onnx
-from crossfuse_export.parity import (
-    BATCHES,
-    SIZES,
-    Case,
-    Picture,
-    UInt8Array,
-    compare,
-    judge,
-    pictures_of,
-    real_pictures,
-)
+from crossfuse_export.parity import BATCHES, Case, compare, judge
+from crossfuse_export.pictures import SIZES, Picture, UInt8Array, pictures_of, real_pictures
 from crossfuse_export.reference import Reference
 from crossfuse_export.taps import TapDifference, compare_taps, first_difference, not_finite
 from crossfuse_training.checkpoint import load, read_record
-
-__all__ = ["ParityReport", "Reference", "Skipped", "verify"]
 
 FINITE_SIZE = (33, 47)
 
@@ -172,9 +162,6 @@ def _load_files(
 
 
 def _banding(under_test: Sequence[FileUnderTest]) -> Iterator[str]:
-    # Imported here because it measures with what stands on this module.
-    from crossfuse_export.banding import check_banding
-
     for file in under_test:
         if file.precision == "int8":
             try:

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from crossfuse.cli import main
 from crossfuse.errors import EngineError, InvalidInput, MissingDependency, UnknownName
 from crossfuse.evaluation import PictureFolder, SceneReader, live_method
-from crossfuse.evaluation.checkpoints import checkpoint_method
 from crossfuse.evaluation.servers import ServedModel
 from crossfuse.fuser import load
 from crossfuse.images import DEFAULT_MAPPING, LinearMapping
@@ -21,6 +22,9 @@ from crossfuse_server.app import FusionServer
 from crossfuse_server.settings import load_settings
 from crossfuse_training import checkpoint
 from crossfuse_training.checkpoint import TrainingRecord
+from crossfuse_training.checkpoint_method import checkpoint_method
+from crossfuse_training.networks.config import AutoEncoderConfig
+from crossfuse_training.networks.reconstruction_decoder import AutoEncoder
 from crossfuse_training.networks.registry import build
 
 
@@ -29,11 +33,9 @@ def save(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Writes a checkpoint of untrained weights, and gives torch its threads back afterwards."""
     threads = torch.get_num_threads()
 
-    def write(variant: str, **numbers: object) -> Path:
-        torch.manual_seed(0)
+    def write(network: nn.Module) -> Path:
         record = TrainingRecord("test", {}, (), checkpoint.UNKNOWN_COMMIT)
-        network = build(variant, **numbers)
-        checkpoint.save(tmp_path / "saved", network, variant=variant, training=record)
+        checkpoint.save(tmp_path / "saved", network, variant="test", training=record)
         return tmp_path / "saved"
 
     yield write
@@ -41,7 +43,8 @@ def save(tmp_path: Path) -> Iterator[Callable[..., Path]]:
 
 
 def test_a_checkpoint_fuses_luma(reader: SceneReader, save: Callable[..., Path]) -> None:
-    folder = save("rt", quarter_channels=8)
+    torch.manual_seed(0)
+    folder = save(build("rt", quarter_channels=8))
     method = checkpoint_method("mine", folder, threads=1)
     scene = reader.read("a")
     fused = method.fuse(scene)
@@ -56,17 +59,15 @@ def test_a_checkpoint_fuses_luma(reader: SceneReader, save: Callable[..., Path])
 
 
 def test_a_checkpoint_of_something_else_is_refused(save: Callable[..., Path]) -> None:
-    folder = save("rt", quarter_channels=8)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "load", lambda folder: torch.nn.Conv2d(1, 1, 1))
-        with pytest.raises(InvalidInput, match="saved, a Conv2d; valid: a network that fuses"):
-            checkpoint_method("mine", folder, threads=None)
+    folder = save(AutoEncoder(AutoEncoderConfig(shallow_channels=2, growth_channels=2)))
+    with pytest.raises(InvalidInput, match="saved, a AutoEncoder; valid: a network that fuses"):
+        checkpoint_method("mine", folder, threads=None)
 
 
 def test_a_checkpoint_that_cannot_run(
     reader: SceneReader, save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    method = checkpoint_method("mine", save("rt", quarter_channels=8), threads=None)
+    method = checkpoint_method("mine", save(build("rt", quarter_channels=8)), threads=None)
 
     def fail(*_: object) -> None:
         raise RuntimeError("no memory left")
@@ -76,10 +77,14 @@ def test_a_checkpoint_that_cannot_run(
         method.fuse(reader.read("a"))
 
 
-def test_without_torch_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_torch_the_message_names_the_extra(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "crossfuse_training.checkpoint_method")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingDependency, match=r"--checkpoint needs torch.*crossfuse\[train\]"):
-        checkpoint_method("half", Path("c"), threads=None)
+    folders = ["--ir", str(pictures / "ir"), "--vis", str(pictures / "vis"), "-o", str(pictures)]
+    assert main(["evaluate", *folders, "--checkpoint", "half=c"]) == MissingDependency.exit_code
+    assert "--checkpoint needs torch" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import runpy
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 
 import crossfuse
 from crossfuse import synthetic
+from crossfuse_training.networks.registry import ARCHITECTURES, VARIANTS
 
 COUNT = 3
 Run = Callable[..., str]
@@ -102,9 +105,17 @@ def test_a_student_is_trained_further_on_own_pairs(root: Path, tmp_path: Path) -
     assert (tmp_path / "mine" / "checkpoints" / "best" / "weights.safetensors").is_file()
 
 
-def test_an_own_network_goes_through_the_whole_chain(run: Run, tmp_path: Path) -> None:
-    printed = run("own_network.py", tmp_path / "mine")
-    assert "fused: (240, 320, 3)" in printed
+def test_an_own_network_goes_through_the_whole_chain(
+    examples: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In this process, which has torch and its exporter loaded already."""
+    monkeypatch.setattr(sys, "argv", ["own_network.py", str(tmp_path / "mine")])
+    with patch.dict(ARCHITECTURES), patch.dict(VARIANTS):
+        runpy.run_path(str(examples / "own_network.py"))
+    assert "fused: (240, 320, 3)" in capsys.readouterr().out
     assert crossfuse.load(tmp_path / "mine" / "share" / "1").fuse(
         *synthetic.pair(1, 64, 96)
     ).shape == (64, 96, 3)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from crossfuse_export.graph import FusionGraph
 from crossfuse_export.tracing import to_onnx
 from crossfuse_training.checkpoint import HeldOut, TrainingRecord, git_commit, save
+from crossfuse_training.fusion_graph import FusionGraph
 from crossfuse_training.networks.registry import build
 
 

@@ -18,11 +18,12 @@ from crossfuse.errors import InvalidInput, UnknownName
 from crossfuse_export import onnx_export, quality
 from crossfuse_export.errors import QualityMissed
 from crossfuse_export.folding import folded
-from crossfuse_export.graph import FusionGraph
 from crossfuse_export.onnx_export import Exported
-from crossfuse_export.parity import Difference, UInt8Array
+from crossfuse_export.parity import Difference
+from crossfuse_export.pictures import UInt8Array
 from crossfuse_export.quality import check_batches, expectations, measure, onnx_runner
 from crossfuse_training.checkpoint import TrainingRecord, save
+from crossfuse_training.fusion_graph import FusionGraph
 from crossfuse_training.networks.config import AutoEncoderConfig
 from crossfuse_training.networks.reconstruction_decoder import AutoEncoder
 from crossfuse_training.networks.registry import build

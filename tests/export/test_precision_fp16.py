@@ -13,10 +13,10 @@ from crossfuse.bundles import FileQuality
 from crossfuse_export import fp32_islands
 from crossfuse_export.errors import QualityMissed
 from crossfuse_export.fp32_islands import TRIED, Island, choose_islands, island_nodes
-from crossfuse_export.graph import FusionGraph
 from crossfuse_export.onnx_files import parse_onnx
 from crossfuse_export.precision_fp16 import float_tensors, rounded_as_fp16, to_fp16
 from crossfuse_export.quality import expectations, measure, onnx_runner
+from crossfuse_training.fusion_graph import FusionGraph
 
 MEASURED = FileQuality("none", None, 1.0, 0.0, 0.0)
 SIZES = ((33, 47),)

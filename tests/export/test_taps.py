@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import io
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 import onnx
@@ -15,10 +14,11 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from crossfuse import synthetic
-from crossfuse_export.graph import FusionGraph
-from crossfuse_export.parity import Picture, compare, judge, pictures_of
+from crossfuse_export.parity import compare, judge
+from crossfuse_export.pictures import Picture, pictures_of
 from crossfuse_export.reference import Reference
 from crossfuse_export.taps import ExposedModel, compare_taps, first_difference, not_finite
+from crossfuse_training.fusion_graph import FusionGraph
 from crossfuse_training.networks.attention import CrossBlock
 from crossfuse_training.networks.cross_attention import CrossAttentionModule
 from crossfuse_training.networks.registry import build
@@ -36,14 +36,6 @@ TINY = {
 }
 SIZE = (264, 272)
 """Four attention tiles, three of them filled up: what the taps look at."""
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from torchmetrics.functional.image import (
     visual_information_fidelity,
 )
 
-from crossfuse.metrics import Picture, SourcePair, evaluate_fused, evaluate_pair
+from crossfuse.metrics import Picture, evaluate_pair
 from crossfuse.metrics.transforms import dct, meyer_low_pass, meyer_matrices, wavelet
 
 Triple = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -110,33 +109,3 @@ def test_meyer_filter_is_orthonormal_up_to_its_truncation() -> None:
     assert low @ low == pytest.approx(1, abs=3e-3)
     for shift in (2, 4, 6):
         assert low[shift:] @ low[:-shift] == pytest.approx(0, abs=3e-3)
-
-
-@pytest.mark.parametrize("name", ["FMI_pixel", "Nabf", "Qcb", "Qcv"])
-def test_rare_metrics_follow_their_definitions(
-    name: str, scene: Triple, slow: SimpleNamespace
-) -> None:
-    part = [picture[20:69, 30:81] for picture in scene]
-    reference = {"FMI_pixel": slow.fmi, "Nabf": slow.nabf, "Qcb": slow.qcb, "Qcv": slow.qcv}[name]
-    score = evaluate_fused(SourcePair(part[0], part[1]), part[2], names=[name])[name]
-    assert score == pytest.approx(reference(*(x.astype(float) for x in part)), rel=1e-5)
-
-
-@pytest.mark.parametrize("name", ["FMI_dct", "FMI_wavelet"])
-def test_fmi_of_coefficients_is_fmi_of_their_plane(
-    name: str, scene: Triple, slow: SimpleNamespace
-) -> None:
-    part = [picture[20:48, 30:61] for picture in scene]
-    transform = {"FMI_dct": dct, "FMI_wavelet": wavelet}[name]
-    planes = [transform(Picture(picture)) for picture in part]
-    score = evaluate_fused(SourcePair(part[0], part[1]), part[2], names=[name])[name]
-    assert score == pytest.approx(slow.fmi(*planes), abs=1e-4)
-
-
-def test_fmi_stays_in_its_range_for_coefficients_of_very_different_size() -> None:
-    down, right = np.mgrid[:64, :64]
-    # Almost all of its DCT is rounding noise beside a few large coefficients.
-    ramp = (2 * down + right).astype(np.uint8)
-    pair = SourcePair(ramp, ramp[::-1])
-    for name in ("FMI_dct", "FMI_wavelet"):
-        assert 0 <= evaluate_fused(pair, ramp[:, ::-1], names=[name])[name] <= 1

@@ -39,7 +39,6 @@ def test_every_level_once_has_eight_bits() -> None:
     assert score("EN", picture, picture, picture) == pytest.approx(8)
 
 
-@settings(deadline=None)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30))))
 def test_a_picture_tells_its_entropy_about_itself(pixels: Grey) -> None:
     picture = Picture(pixels)
@@ -47,7 +46,6 @@ def test_a_picture_tells_its_entropy_about_itself(pixels: Grey) -> None:
     assert mutual_information_bits(picture, picture) == pytest.approx(entropy, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_mutual_information_is_symmetric(data: st.DataObject) -> None:
     shape = data.draw(st.tuples(st.integers(1, 20), st.integers(1, 20)))
@@ -147,7 +145,7 @@ def test_noise_that_no_source_has_is_an_artifact(scene: Triple) -> None:
     assert score("Qcv", ir, vis, noisy) > score("Qcv", ir, vis, clean)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_every_value_is_in_its_range_or_undefined(data: st.DataObject) -> None:
     shape = data.draw(st.tuples(st.integers(1, 60), st.integers(1, 60)))

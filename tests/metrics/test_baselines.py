@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ Grey = NDArray[np.uint8]
 Triple = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_every_rule_stays_between_black_and_white_at_any_size(data: st.DataObject) -> None:
     shape = data.draw(st.tuples(st.integers(1, 40), st.integers(1, 40)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from crossfuse.errors import InvalidInput
 from crossfuse.metrics import Picture, SourcePair, evaluate_pair, to_grey
 
 
-@settings(deadline=None)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))))
 def test_grey_is_the_rounded_luma_of_rgb(pixels: NDArray[np.uint8]) -> None:
     red, green, blue = (pixels[..., channel].astype(float) for channel in range(3))
@@ -23,7 +22,6 @@ def test_grey_is_the_rounded_luma_of_rgb(pixels: NDArray[np.uint8]) -> None:
     assert np.abs(to_grey(pixels) - luma).max() <= 0.5 + 1e-4
 
 
-@settings(deadline=None)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_three_equal_channels_are_the_grey_picture(pixels: NDArray[np.uint8]) -> None:
     assert (to_grey(np.stack([pixels] * 3, axis=-1)) == pixels).all()

@@ -27,6 +27,7 @@ from crossfuse_training.networks.crossfuse_config import CrossFuseConfig
         "decoder_activation",
         "decoder_norm",
         "upsampling",
+        "output",
         "head",
     ],
 )

@@ -80,15 +80,6 @@ def test_maps_are_stitched_over_tiles() -> None:
     assert torch.equal(handmade().entropies(), torch.zeros(2, 1, 3, 4))
 
 
-def test_what_one_token_sees_stays_in_its_tile() -> None:
-    record = handmade()
-    record.weights[:, :, 1] = torch.tensor([0.0, 0, 0.25, 0.75])
-    seen = record.seen_from(0, 3)[1, 0]
-    assert torch.equal(seen, torch.tensor([[0.0, 0, 0, 0], [0, 0, 0.25, 0.75], [0, 0, 0, 0]]))
-    with pytest.raises(InvalidInput, match="row: got 3; valid: 0 to 2"):
-        record.seen_from(3, 0)
-
-
 def test_statistics_name_heads_and_class_them(
     tiny: CrossFuseConfig, picture: Callable[..., Tensor]
 ) -> None:

@@ -1,16 +1,12 @@
-"""The larger student: its contract, size, training and export."""
+"""The larger student: its contract, size and training."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
@@ -178,38 +174,6 @@ def test_thirty_steps_of_training_help() -> None:
     with torch.no_grad():
         after = float(wishes(network.eval()(*held_out), *held_out))
     assert after < 0.5 * before
-
-
-def test_export_with_dynamic_sizes(settled: RtPlus, picture: Pictures, tmp_path: Path) -> None:
-    sizes = {
-        0: torch.export.Dim("batch"),
-        2: torch.export.Dim("height", min=32, max=4096),
-        3: torch.export.Dim("width", min=32, max=4096),
-    }
-    path = tmp_path / "network.onnx"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns about its own internals
-        torch.onnx.export(
-            settled,
-            (picture(64, 80, batch=2, seed=0), picture(64, 80, batch=2, seed=1)),
-            path,
-            dynamo=True,
-            dynamic_shapes={"ir": sizes, "vis": sizes},
-            input_names=["ir", "vis"],
-            output_names=["fused"],
-            opset_version=20,
-            verbose=False,
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    for batch, height, width in ((1, 32, 32), (2, 33, 47), (1, 135, 137)):
-        ir, vis = (picture(height, width, batch=batch, seed=seed) for seed in (2, 3))
-        with torch.no_grad():
-            expected = settled(ir, vis).numpy()
-        (fused,) = session.run(None, {"ir": ir.numpy(), "vis": vis.numpy()})
-        assert fused.shape == expected.shape
-        assert float(np.abs(fused - expected).max()) < 0.01, (batch, height, width)
 
 
 def test_its_record_builds_it_again() -> None:

@@ -34,7 +34,7 @@ def test_centre_in_puts_the_smaller_half_first() -> None:
     tile=st.sampled_from([4, 8, 12]),
     quarter_overlaps=st.integers(0, 2),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_cutting_and_joining_gives_back_the_map(
     height: int, width: int, tile: int, quarter_overlaps: int
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,12 +43,8 @@ CROSS = "deep_fusion.cross.ir_to_vis.blocks.0.attention"
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _seeded() -> None:
     torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 def network(**switches: Any) -> CrossFuse:
@@ -114,7 +109,9 @@ def test_gaze_is_where_each_token_looks() -> None:
         # The token of row 5 and column 6 is in row 1, column 2 of the tile in row 1, column 1.
         assert (gaze.tile, gaze.stride, gaze.columns) == (4, 4, 3)
         looks = gaze.shares[1 * 3 + 1, 1 * 4 + 2].reshape(4, 4)
-        seen = record.seen_from(5, 6)[0].mean(0)[4:6, 4:8].numpy() * 16
+        of_that_token = torch.zeros_like(record.weights)
+        of_that_token[4, :, 6] = record.weights[4, :, 6]
+        seen = replace(record, weights=of_that_token).received()[0].mean(0)[4:6, 4:8].numpy() * 16
         assert np.allclose(looks[:2], seen, rtol=2e-3)
 
 

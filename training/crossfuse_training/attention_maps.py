@@ -24,6 +24,7 @@ from crossfuse_training.networks.head_statistics import (
     head_statistics,
 )
 from crossfuse_training.networks.introspection import AttentionRecord, AttentionRecorder
+from crossfuse_training.tensors import as_tensor, grey_levels
 
 UNIFORM_FROM = 0.999
 """Relative entropy from which attention is plain averaging: weights within about 10 % (of 256)."""
@@ -112,7 +113,6 @@ def attention_maps(
         for name, module in network.named_modules()
         if isinstance(module, CrossAttentionModule)
     }
-    images = [torch.from_numpy(image.astype(np.float32))[None, None] for image in (ir, luma)]
     with torch.no_grad(), AttentionRecorder(network) as recorder:
 
         def reduce(*_: object) -> None:
@@ -126,11 +126,11 @@ def attention_maps(
             if isinstance(module, SelfAttention | CrossAttention)
         ]
         try:
-            fused = network(*images)
+            fused = network(as_tensor([ir]), as_tensor([luma]))
         finally:
             for handle in handles:
                 handle.remove()
-    return fused[0, 0].round().to(torch.uint8).numpy(), found
+    return grey_levels(fused), found
 
 
 def _maps(record: AttentionRecord, patch: int, thresholds: HeadThresholds | None) -> ModuleMaps:

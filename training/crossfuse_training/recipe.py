@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from crossfuse.errors import InvalidInput, UnknownName
+from crossfuse.errors import InvalidInput
 from crossfuse_training.data.augment_config import AugmentConfig
 from crossfuse_training.data.config import CurriculumConfig, DataConfig
 from crossfuse_training.losses.config import LossConfig, require_a_term_at_all_times
@@ -23,6 +23,7 @@ from crossfuse_training.recipe_tables import (
     RunConfig,
     ValidationConfig,
 )
+from crossfuse_training.rules import require, require_name
 
 STAGES = ("autoencoder", "fusion", "end-to-end", "distill")
 NEEDS = (("network", "ir_encoder"), ("network", "vis_encoder"), ("distill", "teacher"))
@@ -60,13 +61,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name:
             raise InvalidInput("name", repr(self.name), "a name without slash")
-        if self.stage not in STAGES:
-            raise UnknownName("stage", self.stage, STAGES)
+        require_name("stage", self.stage, STAGES)
         for key in ("steps", "batch", "threads"):
-            if getattr(self, key) < 1:
-                raise InvalidInput(key, str(getattr(self, key)), "1 or more")
-        if self.seed < 0:
-            raise InvalidInput("seed", str(self.seed), "0 or more")
+            require(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
+        require(self.seed >= 0, "seed", self.seed, "0 or more")
         self._check_network()
         self._check_loss()
         if self.batch % self.optimiser.accumulate:
@@ -76,8 +74,7 @@ class Recipe:
 
     def _check_network(self) -> None:
         network = self.network
-        if network.variant not in VARIANTS:
-            raise UnknownName("network.variant", network.variant, variants())
+        require_name("network.variant", network.variant, variants())
         architecture = VARIANTS[network.variant].architecture
         if self.stage in ("autoencoder", "fusion") and architecture != "crossfuse":
             names = [name for name in variants() if VARIANTS[name].architecture == "crossfuse"]
@@ -159,11 +156,6 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         name = inner.get(key)
         if isinstance(name, str) and name.endswith(RECIPE_SUFFIX):
             inner[key] = (path.parent / name).resolve().as_posix()
-    return recipe_from(table)
-
-
-def recipe_from(table: Mapping[str, Any]) -> Recipe:
-    """The recipe of a table such as TOML gives."""
     return read_table(Recipe, table)
 
 

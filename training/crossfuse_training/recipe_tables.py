@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 from crossfuse.errors import InvalidInput, UnknownName
 from crossfuse.metrics import PROFILES, describe
+from crossfuse_training.optimisation.precision import PRECISIONS
+from crossfuse_training.rules import require, require_name
 
 MODALITIES = ("ir", "vis")
-AMP_KINDS = ("none", "bf16", "fp16")
 LOSS_METRIC = "loss"
 """Stands for the held-out loss where a metric is asked for."""
-
-Option = int | float | bool | str
 
 
 @dataclass(frozen=True)
@@ -26,8 +25,7 @@ class Frozen:
     """Share of the steps after which they learn too; 1 is never."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.until <= 1:
-            raise InvalidInput("network.frozen.until", str(self.until), "above 0, up to 1")
+        require(0 < self.until <= 1, "network.frozen.until", self.until, "above 0, up to 1")
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,7 @@ class PrecisionConfig:
     """Run the training step through torch.compile."""
 
     def __post_init__(self) -> None:
-        if self.amp not in AMP_KINDS:
-            raise UnknownName("precision.amp", self.amp, AMP_KINDS)
+        require_name("precision.amp", self.amp, PRECISIONS)
 
 
 @dataclass(frozen=True)
@@ -94,20 +91,15 @@ class ValidationConfig:
     profile: str = "cddfuse"
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise InvalidInput("validation.every", str(self.every), "1 or more")
-        if self.pairs is not None and self.pairs < 1:
-            raise InvalidInput("validation.pairs", str(self.pairs), "1 or more")
-        if self.patience < 0:
-            raise InvalidInput("validation.patience", str(self.patience), "0 or more")
-        if self.profile not in PROFILES:
-            raise UnknownName("validation.profile", self.profile, PROFILES)
+        require(self.every >= 1, "validation.every", self.every, "1 or more")
+        some = self.pairs is None or self.pairs >= 1
+        require(some, "validation.pairs", self.pairs, "1 or more")
+        require(self.patience >= 0, "validation.patience", self.patience, "0 or more")
+        require_name("validation.profile", self.profile, PROFILES)
         known = [metric.name for metric in describe(self.profile)]
         for name in self.metrics:
-            if name not in known:
-                raise UnknownName("validation.metrics", name, known)
-        if self.metric not in (LOSS_METRIC, *self.metrics):
-            raise UnknownName("validation.metric", self.metric, (LOSS_METRIC, *self.metrics))
+            require_name("validation.metrics", name, known)
+        require_name("validation.metric", self.metric, (LOSS_METRIC, *self.metrics))
 
 
 @dataclass(frozen=True)
@@ -121,8 +113,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < 1:
-                raise InvalidInput(f"run.{name}", str(value), "1 or more")
+            require(value >= 1, f"run.{name}", value, "1 or more")
 
 
 @dataclass(frozen=True)

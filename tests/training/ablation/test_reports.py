@@ -16,7 +16,8 @@ import pytest
 from crossfuse.errors import InvalidInput
 from crossfuse_training.ablation import Study, plan, read_record, run_study, write_report
 from crossfuse_training.ablation.analysis import Analysis, analyse
-from crossfuse_training.ablation.as_json import as_csv, as_json
+from crossfuse_training.ablation.as_csv import as_csv
+from crossfuse_training.ablation.as_json import as_json
 from crossfuse_training.ablation.markdown import study_markdown
 from crossfuse_training.ablation.notes import notes
 

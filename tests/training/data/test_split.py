@@ -16,7 +16,7 @@ from crossfuse_training.data.split import held_out_stems, stratified_order
 SCENE = SceneSource(0, 32, 32)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 1000))
 def test_every_beginning_is_stratified(sizes: list[int], seed: int) -> None:
     pairs = [

@@ -9,8 +9,8 @@ import torch
 
 from crossfuse.errors import InvalidInput
 from crossfuse_training.networks.registry import build
+from crossfuse_training.parameter_prefixes import require_prefix
 from crossfuse_training.recipe import differences, read_recipe
-from crossfuse_training.stages.starting_network import check_frozen
 
 CONFIGS = Path(__file__).resolve().parents[3] / "training" / "configs"
 SHIPPED = sorted([*CONFIGS.glob("*.toml"), *CONFIGS.glob("smoke/*.toml")])
@@ -23,7 +23,8 @@ def test_shipped_recipes_are_valid_and_open_with_how_to_run_them(path: Path) -> 
     with torch.device("meta"):
         network = build(recipe.network.variant, **recipe.network.options)
     if recipe.stage != "autoencoder":
-        check_frozen(network, recipe.network.frozen)
+        for entry in recipe.network.frozen:
+            require_prefix("network.frozen.prefix", entry.prefix, network)
     for tap in recipe.distill.taps if recipe.distill else ():
         network.get_submodule(tap.student)
     head = path.read_text(encoding="utf-8").split("\n\n")[0]

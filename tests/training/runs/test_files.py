@@ -18,7 +18,7 @@ from crossfuse_training.networks.registry import build
 from crossfuse_training.runs.metrics_log import MetricsLog, read_metrics
 from crossfuse_training.runs.previews import write_preview
 from crossfuse_training.runs.progress import Progress, gates, temperatures
-from crossfuse_training.runs.toml_text import to_toml
+from crossfuse_training.toml_text import to_toml
 
 _text = st.text(st.characters(codec="utf-8"), max_size=8)
 _plain = (

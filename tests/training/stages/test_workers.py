@@ -1,4 +1,4 @@
-"""Several processes: each its rows of the batch, all the same weights."""
+"""Several processes, and machines: each its rows of the batch, all the same weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -73,3 +74,17 @@ def test_rows_are_shared_out_whole() -> None:
     assert [list(range(12))[part] for part in rows] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     with pytest.raises(InvalidInput, match="batch: got 10; valid: a multiple of the 3 processes"):
         Workers(0, 3, device).rows(10)
+
+
+def test_a_machine_without_the_shared_folder_says_so(
+    tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first process resumed at step 4; this one sees no state, and would wait forever."""
+
+    def from_first(_: Workers, value: Any) -> Any:
+        return 4 if value == 0 else value
+
+    monkeypatch.setattr(Workers, "from_first", from_first)
+    message = "output: got .*run at step 0, and the first process is at step 4; valid: one folder"
+    with pytest.raises(InvalidInput, match=message):
+        train(tiny("end-to-end"), tmp_path / "run", data_root=None)

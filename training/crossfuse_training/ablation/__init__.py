@@ -2,7 +2,7 @@
 
 study.py        what a study file holds, with its rules
 expansion.py    the runs that a study consists of, by phase
-settings.py     settings of runs as words of the command line
+settings.py     settings of runs as words of the command line; overrides.py: those of a study
 recipes.py      every run's recipe, checked before the first one starts
 record.py       what was run so far; survives an interruption
 training_process.py  one `crossfuse train`
@@ -10,6 +10,8 @@ engine.py       runs what is missing
 selection.py    the best of a phase
 noise.py        how much seeds alone change
 analysis.py     from finished runs to means, differences and verdicts
+factor_effects.py  what one factor changes, others equal
+notes.py        what a reader must know before the results
 report.py       writes it; as_json.py, as_csv.py, markdown.py, pictures.py: its forms
 """
 

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfuse.errors import InvalidInput
-from crossfuse.evaluation.statistics import SIGNIFICANCE
+from crossfuse.evaluation.statistics import SIGNIFICANCE, known
 from crossfuse_training.ablation.expansion import Configuration, Plan, PlannedRun
 from crossfuse_training.ablation.noise import Noise, floors, pooled_noise
 from crossfuse_training.ablation.record import Record
 from crossfuse_training.ablation.selection import Place, finished, metric_columns, ranking
-from crossfuse_training.run_comparison.charts.bars import Verdict
-from crossfuse_training.run_comparison.differences import Difference, differences_from, known
+from crossfuse_training.charts.bars import Verdict
+from crossfuse_training.run_comparison.differences import Difference, differences_from
 from crossfuse_training.run_comparison.metric_names import higher_is_better
 from crossfuse_training.run_comparison.run_folder import Run
 from crossfuse_training.run_comparison.scores import Scores, common_scores

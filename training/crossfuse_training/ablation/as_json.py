@@ -1,23 +1,18 @@
-"""A study's results as plain data and as a table of runs."""
+"""A study's results as plain data."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from crossfuse._version import __version__
 from crossfuse.evaluation import statistics
+from crossfuse.evaluation.statistics import known
 from crossfuse_training.ablation import noise
 from crossfuse_training.ablation.analysis import Analysis
 from crossfuse_training.ablation.expansion import PlannedRun
 from crossfuse_training.ablation.factor_effects import factor_effects
 from crossfuse_training.ablation.notes import notes
-from crossfuse_training.run_comparison.differences import known
 from crossfuse_training.run_comparison.provenance import provenance
 
 SCHEMA = 1
@@ -72,7 +67,7 @@ def as_json(analysis: Analysis) -> dict[str, Any]:
             }
             for effect in factor_effects(analysis)
         ],
-        "runs": [_run(analysis, run) for run in analysis.plan.runs],
+        "runs": [run_row(analysis, run) for run in analysis.plan.runs],
         "statistics": {
             "ci95": f"percentile bootstrap over pictures, {statistics.RESAMPLES} resamples",
             "p_adjusted": "sign-flip test over pictures, max-T over configurations and metrics",
@@ -83,7 +78,8 @@ def as_json(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _run(analysis: Analysis, run: PlannedRun) -> dict[str, Any]:
+def run_row(analysis: Analysis, run: PlannedRun) -> dict[str, Any]:
+    """A run, with its means over the pictures that all have."""
     entry = analysis.record.runs.get(run.id)
     return {
         "id": run.id,
@@ -105,20 +101,3 @@ def _metrics(analysis: Analysis, run: PlannedRun) -> dict[str, float | None]:
         return {}
     means = scores.means[scores.runs.index(run.id)].tolist()
     return {name: known(value) for name, value in zip(scores.metrics, means, strict=True)}
-
-
-def as_csv(analysis: Analysis) -> str:
-    """One line for each run, in the order of the plan; what is unknown is empty."""
-    text = io.StringIO()
-    factors = list(analysis.plan.study.factors)
-    table = csv.writer(text, lineterminator="\n")
-    fields = ("id", "phase", "seed", "status", "attempts", "seconds", "error")
-    table.writerow([*fields, *factors, "settings", *analysis.scores.metrics])
-    for run in analysis.plan.runs:
-        row = _run(analysis, run)
-        values = [row["metrics"].get(metric) for metric in analysis.scores.metrics]
-        numbers = ["" if value is None else np.format_float_positional(value) for value in values]
-        own = [run.factors.get(name, "") for name in factors]
-        settings = json.dumps(dict(run.settings))
-        table.writerow([*(row[name] for name in fields), *own, settings, *numbers])
-    return text.getvalue()

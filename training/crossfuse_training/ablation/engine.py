@@ -23,10 +23,9 @@ from crossfuse_training.ablation.settings import with_checkpoints, words
 from crossfuse_training.ablation.study import Study
 from crossfuse_training.ablation.training_process import train
 from crossfuse_training.recipe_reader import apply_overrides, read_toml
-from crossfuse_training.run_comparison.run_folder import RECIPE_NAME
+from crossfuse_training.runs.file_names import BEST_NAME, CHECKPOINTS_NAME, RECIPE_NAME
 
 LOCK_NAME = ".lock"
-CHECKPOINT = Path("checkpoints/best")
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,9 @@ def _turn(
 
 def _arguments(run: PlannedRun, record: Record, data_root: Path | None) -> list[str]:
     """The words after `crossfuse train`."""
-    checkpoints = {name: (record.folder(name) / CHECKPOINT).resolve() for name in run.needs}
+    checkpoints = {
+        name: (record.folder(name) / CHECKPOINTS_NAME / BEST_NAME).resolve() for name in run.needs
+    }
     overrides = words(with_checkpoints(run.settings, checkpoints))
     stage = str(apply_overrides(read_toml(run.recipe), overrides).get("stage"))
     folder = record.folder(run.id)

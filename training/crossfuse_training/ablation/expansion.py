@@ -70,7 +70,6 @@ class Plan:
 
     study: Study
     configurations: Sequence[Configuration]
-    prepared: Sequence[PlannedRun]
     runs: Sequence[PlannedRun]
 
     @property
@@ -82,22 +81,13 @@ class Plan:
         """Its configurations."""
         return [each for each in self.configurations if each.phase == phase]
 
-    def runs_of(self, configuration: Configuration) -> list[PlannedRun]:
-        """One for each seed."""
-        return [
-            run
-            for run in self.runs
-            if run.configuration is not None and run.configuration.name == configuration.name
-        ]
-
 
 def plan(study: Study, winners: Winners, overrides: Mapping[str, Any]) -> Plan:
     """The plan, with the winners as far as they are known; `overrides` win over all settings."""
     expanded = _of_factors(study, winners) if study.phases else _named(study)
     configurations = [replace(each, settings={**each.settings, **overrides}) for each in expanded]
     _check(study, configurations)
-    prepared = [_prepared(study, each, overrides) for each in study.prepare]
-    runs = [*prepared]
+    runs = [_prepared(study, each, overrides) for each in study.prepare]
     for configuration in configurations:
         for seed in study.seeds:
             settings = {**configuration.settings, "seed": seed}
@@ -114,7 +104,7 @@ def plan(study: Study, winners: Winners, overrides: Mapping[str, Any]) -> Plan:
                     prepared_names(settings),
                 )
             )
-    return Plan(study, configurations, prepared, runs)
+    return Plan(study, configurations, runs)
 
 
 def _prepared(study: Study, prepared: Prepared, overrides: Mapping[str, Any]) -> PlannedRun:

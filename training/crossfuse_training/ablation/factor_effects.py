@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from crossfuse.evaluation.statistics import known
 from crossfuse_training.ablation.analysis import Analysis, Result
-from crossfuse_training.run_comparison.differences import known
 
 
 @dataclass(frozen=True)

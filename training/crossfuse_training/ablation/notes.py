@@ -6,6 +6,8 @@ from crossfuse.evaluation.wording import counted
 from crossfuse_training.ablation.analysis import Analysis
 from crossfuse_training.ablation.selection import ranking
 
+_NOT_RUN = ("missing", "running")
+
 
 def notes(analysis: Analysis) -> list[str]:
     """In words, none where all went as planned."""
@@ -24,7 +26,7 @@ def notes(analysis: Analysis) -> list[str]:
     failed = [run.id for run in plan.runs if record.status(run) == "failed"]
     if failed:
         found.append(f"{counted(len(failed), 'run')} failed: {', '.join(failed)}.")
-    missing = [run for run in plan.runs if run.is_open or record.status(run) in MISSING]
+    missing = [run for run in plan.runs if run.is_open or record.status(run) in _NOT_RUN]
     if missing:
         found.append(f"{counted(len(missing), 'run')} of {len(plan.runs)} not run yet.")
     for result in analysis.results:
@@ -35,9 +37,6 @@ def notes(analysis: Analysis) -> list[str]:
                 f"{len(plan.study.seeds)} without result; its mean is over the others."
             )
     return found + _selection_notes(analysis)
-
-
-MISSING = ("missing", "running")
 
 
 def _selection_notes(analysis: Analysis) -> list[str]:

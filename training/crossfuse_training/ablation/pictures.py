@@ -8,7 +8,7 @@ import numpy as np
 
 from crossfuse.evaluation.wording import number
 from crossfuse_training.ablation.analysis import Analysis, Effect, Result
-from crossfuse_training.run_comparison.charts import (
+from crossfuse_training.charts import (
     Bar,
     BarPanel,
     HeatCell,

@@ -13,7 +13,7 @@ from crossfuse.errors import InvalidInput
 from crossfuse.images import write_file
 from crossfuse_training.ablation.expansion import Factors, PlannedRun
 from crossfuse_training.ablation.settings import words
-from crossfuse_training.run_comparison.run_folder import HELD_OUT_NAME, RECIPE_NAME, RUN_NAME
+from crossfuse_training.runs.file_names import HELD_OUT_NAME, RECIPE_NAME, RUN_NAME
 
 RECORD_NAME = "study.json"
 SCHEMA = 1

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from crossfuse.images import write_file
 from crossfuse_training.ablation.analysis import Analysis
-from crossfuse_training.ablation.as_json import as_csv, as_json
+from crossfuse_training.ablation.as_csv import as_csv
+from crossfuse_training.ablation.as_json import as_json
 from crossfuse_training.ablation.markdown import (
     BARS_NAME,
     CURVES_NAME,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from crossfuse.errors import UnknownName
+from crossfuse_training.toml_text import toml_value
 
 _PREPARED = "prepared:"
 
@@ -27,21 +27,6 @@ def flattened(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 def words(settings: Mapping[str, Any]) -> list[str]:
     """`key=value` words, values as TOML, as `crossfuse train` takes them."""
     return [f"{key}={toml_value(value)}" for key, value in settings.items()]
-
-
-def toml_value(value: Any) -> str:
-    """A value of TOML as it is written there."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping):
-        entries = (f"{toml_value(key)} = {toml_value(entry)}" for key, entry in value.items())
-        return f"{{{', '.join(entries)}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(toml_value, value))}]"
-    if isinstance(value, str):
-        # JSON escapes as TOML does, but for DEL, which JSON leaves as it is.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
 
 
 def with_checkpoints(

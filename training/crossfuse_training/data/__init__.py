@@ -1,9 +1,9 @@
 """The pairs of a training run: found, checked, split, kept in memory, cut and augmented.
 
-data = open_data(config, data_root(None), seed=1)
+data = open_data(config, root_of(None), seed=1)
 batches = Batches(data, augment, curriculum, seed=1, batch=16, steps=1000)
 for batch in batches.iterate(start_step=0): ...
-for pair in held_out_pairs(data): ...
+for pair in map(data.read, data.held_out): ...
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ from crossfuse_training.data.open_data import (
     Data,
     ListedPair,
     SetSummary,
-    data_root,
-    held_out_pairs,
     open_data,
+    root_of,
 )
 from crossfuse_training.data.pair import Pair, PairFiles
 
@@ -52,7 +51,6 @@ __all__ = [
     "Rejected",
     "SetSummary",
     "augment",
-    "data_root",
-    "held_out_pairs",
     "open_data",
+    "root_of",
 ]

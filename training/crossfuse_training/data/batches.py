@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,7 +19,7 @@ from crossfuse_training.data.augment_config import AugmentConfig
 from crossfuse_training.data.config import CurriculumConfig, CurriculumStage
 from crossfuse_training.data.open_data import Data
 from crossfuse_training.data.pair import PairFiles
-from crossfuse_training.data.sources import Grey
+from crossfuse_training.tensors import as_tensor
 
 PREFETCH = 4
 """Batches made ahead."""
@@ -186,8 +185,3 @@ class Batches:
             generator = np.random.default_rng((self._seed, _ORDER, *key))
             kept = self._order = (key, generator.permutation(len(phase.pairs)))
         return kept[1]
-
-
-def as_tensor(pictures: list[Grey]) -> Tensor:
-    """Pictures of uint8 HxW as float32 [B,1,H,W], 0..255."""
-    return torch.from_numpy(np.stack(pictures)[:, None].astype(np.float32))

@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crossfuse.data_folder import BESIDE_THE_CHECKOUT
 from crossfuse.errors import InvalidInput
 from crossfuse_training.data.cache import PairCache
 from crossfuse_training.data.config import DataConfig, DataSet
 from crossfuse_training.data.layouts import Rejected, find
 from crossfuse_training.data.pair import Pair, PairFiles
+from crossfuse_training.data.pair_check import check_candidate
 from crossfuse_training.data.split import held_out_stems, stratified_order
-from crossfuse_training.data.validation import check_candidate
 
-DEFAULT_ROOT = Path("../shared/data")
-"""Beside the checkout; used where neither --data nor CROSSFUSE_DATA is given."""
 _NAMED_IN_MESSAGE = 5
 _log = logging.getLogger(__name__)
 
@@ -87,7 +86,7 @@ class Data:
         return tuple(entries)
 
 
-def data_root(given: Path | None) -> Path | None:
+def root_of(given: Path | None) -> Path | None:
     """The folder of the data sets: the one given, else CROSSFUSE_DATA, else none."""
     environment = os.environ.get("CROSSFUSE_DATA")
     return given or (Path(environment) if environment else None)
@@ -109,8 +108,8 @@ def open_data(
     sets = config.sets
     if root is None and config.without_root:
         sets = config.without_root
-    elif root is None and DEFAULT_ROOT.is_dir():
-        root = DEFAULT_ROOT
+    elif root is None and BESIDE_THE_CHECKOUT.is_dir():
+        root = BESIDE_THE_CHECKOUT
     cache = PairCache(config.cache_megabytes * 2**20)
     train: list[PairFiles] = []
     held_out: list[PairFiles] = []
@@ -133,11 +132,6 @@ def open_data(
     by_name = tuple(sorted(held_out, key=lambda pair: (pair.set, pair.stem)))
     cache.keep_only((*ordered, *by_name))
     return Data(sets, ordered, by_name, tuple(rejected), cache)
-
-
-def held_out_pairs(data: Data) -> Iterator[Pair]:
-    """The held-out pairs, whole, one at a time."""
-    return map(data.read, data.held_out)
 
 
 def _teacher_folder(teacher: Path | None, source: DataSet, sets: Sequence[DataSet]) -> Path | None:

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossfuse_training.losses.terms import Term, require
-from crossfuse_training.networks.config import require_name
+from crossfuse_training.losses.terms import Term
+from crossfuse_training.rules import require, require_name
 
 REFERENCES = ("background", "mean")
 _BASE_POOL = 8

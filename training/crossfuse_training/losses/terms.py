@@ -9,17 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from crossfuse.errors import InvalidInput, UnknownName
+from crossfuse_training.rules import require, require_name
 
 TARGETS = ("sources", "infrared", "visible", "maximum", "teacher", "directed")
 EXTRACTORS = ("vgg16", "encoders")
 RECONSTRUCTIONS = ("default", "legacy")
-
-
-def require(holds: bool, key: str, received: object, valid: str) -> None:
-    """Refuse a recipe in which a rule about `key` does not hold."""
-    if not holds:
-        raise InvalidInput(key, repr(received), valid)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +72,7 @@ class PictureTerm(Term):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.target not in TARGETS:
-            raise UnknownName(f"{self.key}.target", self.target, TARGETS)
+        require_name(f"{self.key}.target", self.target, TARGETS)
         share = self.infrared_share
         require(0 <= share <= 1, f"{self.key}.infrared_share", share, "0 to 1")
 
@@ -149,8 +142,7 @@ class PerceptualTerm(PictureTerm):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.extractor not in EXTRACTORS:
-            raise UnknownName(f"{self.key}.extractor", self.extractor, EXTRACTORS)
+        require_name(f"{self.key}.extractor", self.extractor, EXTRACTORS)
         require(
             self.weights != "",
             f"{self.key}.weights",
@@ -199,8 +191,7 @@ class ReconstructionTerm(Term):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kind not in RECONSTRUCTIONS:
-            raise UnknownName(f"{self.key}.kind", self.kind, RECONSTRUCTIONS)
+        require_name(f"{self.key}.kind", self.kind, RECONSTRUCTIONS)
         for name in ("pixel", "structure"):
             value = getattr(self, name)
             require(value >= 0, f"{self.key}.{name}", value, "0 or more")

@@ -1,4 +1,4 @@
-"""Numbers and switches of the encoder and of its stage-1 auto-encoder, and how rules are stated.
+"""Numbers and switches of the encoder and of its stage-1 auto-encoder.
 
 All fields are plain strings, numbers and booleans, so a configuration goes through JSON and back
 unchanged. The defaults are the published network.
@@ -6,26 +6,13 @@ unchanged. The defaults are the published network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from crossfuse.errors import InvalidInput, UnknownName
+from crossfuse_training.rules import require, require_name
 
 BORDERS = ("reflect", "zeros")
 ACTIVATIONS = ("none", "relu", "leaky_relu", "gelu")
 UPSAMPLINGS = ("nearest", "bilinear")
-
-
-def require_name(field: str, value: str, valid: Iterable[str]) -> None:
-    """Refuse a value that is not one of the valid names."""
-    if value not in valid:
-        raise UnknownName(field, str(value), valid)
-
-
-def require(holds: bool, field: str, received: object, valid: str) -> None:
-    """Refuse a configuration in which a rule about `field` does not hold."""
-    if not holds:
-        raise InvalidInput(field, repr(received), valid)
 
 
 def require_types(config: EncoderConfig) -> None:

@@ -16,6 +16,7 @@ def activation(name: str) -> nn.Module:
         "relu": nn.ReLU(),
         "leaky_relu": nn.LeakyReLU(_NEGATIVE_SLOPE),
         "gelu": nn.GELU(),
+        "hardswish": nn.Hardswish(),
     }
     return layers[name]
 

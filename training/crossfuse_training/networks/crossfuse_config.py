@@ -12,9 +12,8 @@ from crossfuse_training.networks.config import (
     UPSAMPLINGS,
     AutoEncoderConfig,
     EncoderConfig,
-    require,
-    require_name,
 )
+from crossfuse_training.rules import require, require_name
 
 FUSION_BLOCKS = ("cam", "cnn", "gaff", "cssa")
 NORMALISERS = ("softmax", "sparsemax", "entmax15")

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from crossfuse.errors import InvalidInput
 from crossfuse_training.networks.attention import CrossAttention, SelfAttention
 from crossfuse_training.networks.cross_attention import CrossAttentionModule
 from crossfuse_training.networks.tiling import Grid, Tiling
@@ -46,24 +45,6 @@ class AttentionRecord:
     def entropies(self) -> Tensor:
         """Entropy in nats of where each token looks, [B,heads,rows,columns]."""
         return self._stitched(entropy(self.weights))
-
-    def seen_from(self, row: int, column: int) -> Tensor:
-        """Where the token at that place looks, [B,heads,rows,columns]; 0 outside of its tile."""
-        for field, value, size in (
-            ("row", row, self.grid.height),
-            ("column", column, self.grid.width),
-        ):
-            if not 0 <= value < size:
-                raise InvalidInput(field, str(value), f"0 to {size - 1}")
-        tile_row = min(row // self.tiling.stride, self.grid.rows - 1)
-        tile_column = min(column // self.tiling.stride, self.grid.columns - 1)
-        tile = tile_row * self.grid.columns + tile_column
-        query = (row - tile_row * self.tiling.stride) * self.tiling.tile
-        query += column - tile_column * self.tiling.stride
-        tiles = self.grid.rows * self.grid.columns
-        maps = torch.zeros_like(self.weights[:, :, query])
-        maps[tile::tiles] = self.weights[tile::tiles, :, query]
-        return self._stitched(maps)
 
     def _stitched(self, per_token: Tensor) -> Tensor:
         """[B*tiles,heads,tokens] to one map of tokens for each picture."""

@@ -7,17 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from crossfuse_training.networks.convolution import activation
 from crossfuse_training.networks.gaff import SqueezeExcite
-
-
-def mobile_activation(name: str) -> nn.Module:
-    """`relu` where maps are large (a runtime fuses it), `hardswish` where they are small."""
-    layers: dict[str, nn.Module] = {
-        "none": nn.Identity(),
-        "relu": nn.ReLU(),
-        "hardswish": nn.Hardswish(),
-    }
-    return layers[name]
 
 
 class ConvNorm(nn.Sequential):
@@ -36,7 +27,7 @@ class ConvNorm(nn.Sequential):
         super().__init__(
             nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
             nn.BatchNorm2d(outputs),
-            mobile_activation(act),
+            activation(act),
         )
 
 

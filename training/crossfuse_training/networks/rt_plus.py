@@ -18,13 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossfuse_training.networks.config import require, require_name
 from crossfuse_training.networks.contract import check_pair
 from crossfuse_training.networks.convolution import upsample, zero_conv
 from crossfuse_training.networks.cross_modal import CrossModalFusion
 from crossfuse_training.networks.heads import ClampedHead
 from crossfuse_training.networks.mobile_blocks import ConvNorm, InvertedResidual
 from crossfuse_training.networks.tiling import extend_to_multiple
+from crossfuse_training.rules import require, require_name
 
 HEADS = ("bounded",)
 _PATCH = 2

@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossfuse_training.networks.config import require, require_name
 from crossfuse_training.networks.contract import check_pair
 from crossfuse_training.networks.convolution import mean_stem, picture_mean
 from crossfuse_training.networks.heads import ClampedHead
 from crossfuse_training.networks.local_contrast import local_contrast
+from crossfuse_training.rules import require, require_name
 
 PATCH = 4
 HEADS = ("bounded",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from crossfuse.errors import InvalidInput, UnknownName
+from crossfuse_training.rules import require, require_name
 
 OPTIMISERS = ("adamw", "legacy")
 SCHEDULES = (
@@ -18,11 +18,6 @@ SCHEDULES = (
     "one-cycle",
 )
 LEGACY_DECAY = 0.9
-
-
-def _require(holds: bool, key: str, received: object, valid: str) -> None:
-    if not holds:
-        raise InvalidInput(key, repr(received), valid)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +43,16 @@ class OptimiserConfig:
     """Decay of a running mean of the weights, such as 0.999; it is what is validated and kept."""
 
     def __post_init__(self) -> None:
-        if self.kind not in OPTIMISERS:
-            raise UnknownName("optimiser.kind", self.kind, OPTIMISERS)
+        require_name("optimiser.kind", self.kind, OPTIMISERS)
         rate, decay = self.learning_rate, self.weight_decay
-        _require(rate > 0, "optimiser.learning_rate", rate, "above 0")
-        _require(decay >= 0, "optimiser.weight_decay", decay, "0 or more")
-        _require(self.clip is None or self.clip > 0, "optimiser.clip", self.clip, "above 0")
-        _require(self.accumulate >= 1, "optimiser.accumulate", self.accumulate, "1 or more")
+        require(rate > 0, "optimiser.learning_rate", rate, "above 0")
+        require(decay >= 0, "optimiser.weight_decay", decay, "0 or more")
+        require(self.clip is None or self.clip > 0, "optimiser.clip", self.clip, "above 0")
+        require(self.accumulate >= 1, "optimiser.accumulate", self.accumulate, "1 or more")
         ema = self.ema
-        _require(ema is None or 0 < ema < 1, "optimiser.ema", ema, "above 0, below 1")
+        require(ema is None or 0 < ema < 1, "optimiser.ema", ema, "above 0, below 1")
         for prefix, factor in self.factors.items():
-            _require(factor > 0, f"optimiser.factors.{prefix}", factor, "above 0")
+            require(factor > 0, f"optimiser.factors.{prefix}", factor, "above 0")
         if self.kind == "legacy":
             self._check_legacy()
 
@@ -73,7 +67,7 @@ class OptimiserConfig:
         for name, value in published.items():
             received = getattr(self, name)
             valid = f"{value!r} with kind = legacy, as published"
-            _require(received == value, f"optimiser.{name}", received, valid)
+            require(received == value, f"optimiser.{name}", received, valid)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +91,10 @@ class ScheduleConfig:
     """plateau: share by which a value must be below the best one to count as better."""
 
     def __post_init__(self) -> None:
-        if self.kind not in SCHEDULES:
-            raise UnknownName("schedule.kind", self.kind, SCHEDULES)
-        _require(0 <= self.warm_up < 1, "schedule.warm_up", self.warm_up, "0 to below 1")
-        _require(0 <= self.final <= 1, "schedule.final", self.final, "0 to 1")
-        _require(self.every >= 1, "schedule.every", self.every, "1 or more")
-        _require(0 < self.factor < 1, "schedule.factor", self.factor, "above 0, below 1")
-        _require(self.patience >= 0, "schedule.patience", self.patience, "0 or more")
-        _require(0 <= self.threshold < 1, "schedule.threshold", self.threshold, "0 to below 1")
+        require_name("schedule.kind", self.kind, SCHEDULES)
+        require(0 <= self.warm_up < 1, "schedule.warm_up", self.warm_up, "0 to below 1")
+        require(0 <= self.final <= 1, "schedule.final", self.final, "0 to 1")
+        require(self.every >= 1, "schedule.every", self.every, "1 or more")
+        require(0 < self.factor < 1, "schedule.factor", self.factor, "above 0, below 1")
+        require(self.patience >= 0, "schedule.patience", self.patience, "0 or more")
+        require(0 <= self.threshold < 1, "schedule.threshold", self.threshold, "0 to below 1")

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from crossfuse.errors import UnknownName
 from crossfuse_training.networks.crossfuse import ResidualGates
 from crossfuse_training.networks.skip_gates import AttentionGate, FactorGate
 from crossfuse_training.networks.temperature import Temperature
 from crossfuse_training.optimisation.config import OptimiserConfig
+from crossfuse_training.parameter_prefixes import begins, require_prefix
 
 _UNDECAYED = (
     nn.LayerNorm,
@@ -43,11 +43,8 @@ def parameter_groups(
     Each group has params, lr, weight_decay, factor (on the schedule's rate) and name. Build them
     before freezing what is to be unfrozen later: what has no gradient is left as it is.
     """
-    names = [name for name, _ in network.named_parameters()]
     for prefix in config.factors:
-        if not any(_begins(name, prefix) for name in names):
-            valid = {name.split(".")[0] for name in names}
-            raise UnknownName("optimiser.factors", prefix, valid)
+        require_prefix("optimiser.factors", prefix, network)
     undecayed = set() if config.kind == "legacy" else set(_undecayed(network, *others))
     groups: dict[tuple[str, bool], dict[str, Any]] = {}
     named = list(network.named_parameters())
@@ -89,9 +86,5 @@ def _undecayed(*modules: nn.Module) -> Iterator[nn.Parameter]:
         yield from (parameter for parameter in root.parameters() if parameter.ndim <= 1)
 
 
-def _begins(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(f"{prefix}.")
-
-
 def _longest_prefix(name: str, config: OptimiserConfig) -> str:
-    return max((prefix for prefix in config.factors if _begins(name, prefix)), key=len, default="")
+    return max((prefix for prefix in config.factors if begins(name, prefix)), key=len, default="")

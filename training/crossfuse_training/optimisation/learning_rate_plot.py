@@ -7,9 +7,9 @@ from itertools import takewhile
 from pathlib import Path
 
 from crossfuse.errors import OutputError
+from crossfuse_training.charts.canvas import GRID, MUTED, SERIES, WIDTH, Canvas
+from crossfuse_training.charts.scale import Scale, padded
 from crossfuse_training.optimisation.learning_rate_finder import RateCurve
-from crossfuse_training.run_comparison.charts.canvas import GRID, MUTED, SERIES, WIDTH, Canvas
-from crossfuse_training.run_comparison.charts.scale import Scale, padded
 
 _HEIGHT = 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 30, 80, 70

@@ -8,7 +8,7 @@ differences.py    from one run to the others, with intervals and probabilities
 provenance.py     pictures, code and machine behind the numbers
 comparison.py     all of it for some runs
 markdown.py       as Markdown; tables.py: how tables are written
-pictures.py       as PNG; charts/: how they are drawn
+pictures.py       as PNG
 """
 
 from crossfuse_training.run_comparison.comparison import (

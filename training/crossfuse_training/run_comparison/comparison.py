@@ -8,20 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from crossfuse._version import __version__
 from crossfuse.errors import InvalidInput
 from crossfuse.evaluation import statistics
 from crossfuse.evaluation.ranks import mean_over_metrics, ranks
+from crossfuse.evaluation.statistics import Interval, known, known_interval
 from crossfuse.images import write_file
 from crossfuse.metrics import summarize
-from crossfuse_training.run_comparison.differences import (
-    Difference,
-    Interval,
-    differences_from,
-    known,
-)
+from crossfuse_training.run_comparison.differences import Difference, differences_from
 from crossfuse_training.run_comparison.markdown import comparison_markdown
 from crossfuse_training.run_comparison.metric_names import higher_is_better
 from crossfuse_training.run_comparison.pictures import curves_picture, differences_picture
@@ -71,11 +65,10 @@ def compare_runs(runs: Sequence[Run]) -> Comparison:
 
     def cell(run: int, metric: int) -> Cell:
         summary = summarize(scores.values[:, run, metric])
-        low, high = intervals[:, run * metrics + metric].tolist()
         return Cell(
             known(summary.mean),
             known(summary.std),
-            (low, high) if np.isfinite(low) else None,
+            known_interval(intervals[:, run * metrics + metric]),
             summary.defined,
             known(places[run, metric]),
         )

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfuse.evaluation.statistics import bootstrap_intervals, sign_flip_test
+from crossfuse.evaluation.statistics import (
+    Interval,
+    bootstrap_intervals,
+    known,
+    known_interval,
+    sign_flip_test,
+)
 from crossfuse.metrics import summarize
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,10 @@ def differences_from(values: NDArray[np.float64], reference: int) -> list[list[D
 
     def difference(column: int) -> Difference:
         summary = summarize(columns[:, column])
-        low, high = intervals[:, column].tolist()
         return Difference(
             summary.defined,
             known(summary.mean),
-            (low, high) if np.isfinite(low) else None,
+            known_interval(intervals[:, column]),
             known(test.p[column]),
             known(test.adjusted[column]),
         )
@@ -49,8 +52,3 @@ def differences_from(values: NDArray[np.float64], reference: int) -> list[list[D
         [difference(method * metrics + metric) for metric in range(metrics)]
         for method in range(methods)
     ]
-
-
-def known(value: float) -> float | None:
-    """None in place of NaN."""
-    return float(value) if np.isfinite(value) else None

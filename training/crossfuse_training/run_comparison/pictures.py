@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from crossfuse.evaluation.statistics import SIGNIFICANCE
-from crossfuse_training.run_comparison.charts import (
+from crossfuse_training.charts import (
     Bar,
     BarPanel,
     Line,
@@ -14,7 +14,7 @@ from crossfuse_training.run_comparison.charts import (
     draw_bars,
     draw_lines,
 )
-from crossfuse_training.run_comparison.charts.bars import Verdict
+from crossfuse_training.charts.bars import Verdict
 from crossfuse_training.run_comparison.differences import Difference
 from crossfuse_training.run_comparison.metric_names import direction_words, higher_is_better
 from crossfuse_training.run_comparison.run_folder import Run

@@ -12,11 +12,7 @@ from typing import Any
 from crossfuse.errors import InvalidInput
 from crossfuse_training.run_comparison.metric_names import check_metric
 from crossfuse_training.run_comparison.run_log import Curve, read_curves
-
-RUN_NAME = "run.json"
-RECIPE_NAME = "recipe.toml"
-LOG_NAME = "metrics.jsonl"
-HELD_OUT_NAME = "held_out.json"
+from crossfuse_training.runs.file_names import HELD_OUT_NAME, LOG_NAME, RECIPE_NAME, RUN_NAME
 
 PerImage = Mapping[str, Mapping[str, float | None]]
 """By picture, `set/stem`, and metric; None where a metric is undefined."""

@@ -11,8 +11,16 @@ from crossfuse.errors import InvalidInput, OutputError
 from crossfuse.images import write_file
 from crossfuse_training.recipe import Recipe, differences, read_recipe
 from crossfuse_training.recipe_reader import as_table
+from crossfuse_training.runs.file_names import (
+    BEST_NAME,
+    CHECKPOINTS_NAME,
+    HELD_OUT_NAME,
+    LOG_NAME,
+    RECIPE_NAME,
+    RUN_NAME,
+)
 from crossfuse_training.runs.metrics_log import MetricsLog, finite
-from crossfuse_training.runs.toml_text import to_toml
+from crossfuse_training.toml_text import to_toml
 
 SCHEMA = 1
 _LINES_IN_MESSAGE = 6
@@ -23,20 +31,20 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.recipe = path / "recipe.toml"
-        self.record = path / "run.json"
-        self.metrics = MetricsLog(path / "metrics.jsonl")
-        self.held_out = path / "held_out.json"
+        self.recipe = path / RECIPE_NAME
+        self.record = path / RUN_NAME
+        self.metrics = MetricsLog(path / LOG_NAME)
+        self.held_out = path / HELD_OUT_NAME
         self.events = path / "events"
         self.previews = path / "previews"
-        self.checkpoints = path / "checkpoints"
+        self.checkpoints = path / CHECKPOINTS_NAME
         self.state = path / "state"
         self.needs = path / "needs"
 
     @property
     def best(self) -> Path:
         """The checkpoint with the best validation."""
-        return self.checkpoints / "best"
+        return self.checkpoints / BEST_NAME
 
     @property
     def last(self) -> Path:

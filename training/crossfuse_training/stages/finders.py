@@ -12,8 +12,7 @@ from pathlib import Path
 
 import torch
 
-from crossfuse_training.data import Batches, Data, open_data
-from crossfuse_training.data import data_root as root_of
+from crossfuse_training.data import Batches, Data, open_data, root_of
 from crossfuse_training.optimisation import (
     LargestBatch,
     RateCurve,

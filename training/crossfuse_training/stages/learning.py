@@ -20,9 +20,10 @@ from crossfuse_training.optimisation import (
     momentum,
     set_rate,
 )
+from crossfuse_training.parameter_prefixes import require_prefix
 from crossfuse_training.recipe import Recipe
 from crossfuse_training.recipe_tables import Frozen
-from crossfuse_training.stages.starting_network import check_frozen, freeze
+from crossfuse_training.stages.starting_network import freeze
 from crossfuse_training.stages.step import Forward, Learner
 from crossfuse_training.stages.workers import Workers, share_statistics
 
@@ -50,7 +51,8 @@ class Learning:
         self._recipe = recipe
         self._frozen = prepared.frozen
         self._held: tuple[Frozen, ...] | None = None
-        check_frozen(self.network, self._frozen)
+        for entry in self._frozen:
+            require_prefix("network.frozen.prefix", entry.prefix, self.network)
         share_statistics(self.network, workers)
         amp = recipe.precision.amp
         self.learner = Learner(

@@ -9,11 +9,12 @@ from typing import Any
 
 from torch import nn
 
-from crossfuse.errors import InvalidInput, UnknownName
+from crossfuse.errors import InvalidInput
 from crossfuse_training.checkpoint import load
 from crossfuse_training.networks.crossfuse import CrossFuse
 from crossfuse_training.networks.reconstruction_decoder import AutoEncoder
 from crossfuse_training.networks.registry import build
+from crossfuse_training.parameter_prefixes import begins
 from crossfuse_training.recipe import Recipe
 from crossfuse_training.recipe_tables import Frozen
 
@@ -43,23 +44,10 @@ def freeze(network: nn.Module, frozen: Iterable[Frozen]) -> None:
     """Let all learn but what is frozen; frozen batch norms keep their statistics too."""
     prefixes = [entry.prefix for entry in frozen]
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not any(_begins(name, prefix) for prefix in prefixes))
+        parameter.requires_grad_(not any(begins(name, prefix) for prefix in prefixes))
     for name, module in network.named_modules():
-        if any(_begins(name, prefix) for prefix in prefixes):
+        if any(begins(name, prefix) for prefix in prefixes):
             module.eval()
-
-
-def check_frozen(network: nn.Module, frozen: Iterable[Frozen]) -> None:
-    """Refuse a prefix that begins no parameter's name."""
-    names = [name for name, _ in network.named_parameters()]
-    for entry in frozen:
-        if not any(_begins(name, entry.prefix) for name in names):
-            valid = {name.partition(".")[0] for name in names}
-            raise UnknownName("network.frozen.prefix", entry.prefix, valid)
-
-
-def _begins(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(f"{prefix}.")
 
 
 def _take_all(network: nn.Module, folder: Path) -> None:

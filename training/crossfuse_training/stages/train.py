@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from crossfuse_training.data import data_root as root_of
-from crossfuse_training.data import open_data
+from crossfuse_training.data import open_data, root_of
 from crossfuse_training.recipe import Recipe
 from crossfuse_training.runs.folder import RunFolder
 from crossfuse_training.runs.metrics_log import read_metrics

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from crossfuse.metrics import describe, evaluate_pair
 from crossfuse_training.data import Batch, Data, Pair, PairFiles
 from crossfuse_training.recipe_tables import ValidationConfig
 from crossfuse_training.stages.step import Forward
+from crossfuse_training.tensors import as_tensor, grey_levels
 
 FINISHED = 1.0
 """Held-out losses are weighed as at the end of the run, so that they can be compared."""
@@ -78,23 +77,13 @@ def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def as_batch(pair: Pair, device: torch.device) -> Batch:
     """A whole pair as a batch of one."""
     ir, luma, background = (
-        _as_tensor(picture, device) for picture in (pair.ir, pair.luma, pair.background)
+        as_tensor([picture]).to(device) for picture in (pair.ir, pair.luma, pair.background)
     )
-    teacher = None if pair.teacher is None else _as_tensor(pair.teacher, device)
+    teacher = None if pair.teacher is None else as_tensor([pair.teacher]).to(device)
     return Batch(ir=ir, vis=luma, background=background, aligned_ir=ir, teacher=teacher)
-
-
-def grey_levels(picture: Tensor) -> NDArray[np.uint8]:
-    """A picture [1,1,H,W] in 0..255 as uint8 HxW, rounded as the exported graph rounds."""
-    levels = picture[0, 0].float().cpu().clamp(0, 255).round()
-    return np.asarray(levels.numpy(), np.uint8)
 
 
 def higher_is_better(config: ValidationConfig) -> bool:
     """Whether a larger value of what the best checkpoint is chosen by is a better one."""
     by_name = {metric.name: metric for metric in describe(config.profile)}
     return config.metric in by_name and by_name[config.metric].direction == "higher"
-
-
-def _as_tensor(picture: NDArray[Any], device: torch.device) -> Tensor:
-    return torch.from_numpy(picture.astype(np.float32))[None, None].to(device)

@@ -7,9 +7,9 @@ heat_map.py  methods x metrics
 lines.py     curves over the pairs of pictures seen
 """
 
-from crossfuse_training.run_comparison.charts.bars import Bar, BarPanel, draw_bars
-from crossfuse_training.run_comparison.charts.heat_map import HeatCell, draw_heat_map
-from crossfuse_training.run_comparison.charts.lines import Line, LinePanel, draw_lines
+from crossfuse_training.charts.bars import Bar, BarPanel, draw_bars
+from crossfuse_training.charts.heat_map import HeatCell, draw_heat_map
+from crossfuse_training.charts.lines import Line, LinePanel, draw_lines
 
 __all__ = [
     "Bar",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from crossfuse_training.run_comparison.charts.canvas import (
+from crossfuse_training.charts.canvas import (
     BAND,
     GRID,
     INK,
@@ -20,7 +20,7 @@ from crossfuse_training.run_comparison.charts.canvas import (
     Colour,
     shortened,
 )
-from crossfuse_training.run_comparison.charts.scale import Scale, padded
+from crossfuse_training.charts.scale import Scale, padded
 
 _PANELS_IN_A_ROW = 3
 _LABELS = 240

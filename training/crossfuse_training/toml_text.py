@@ -1,4 +1,4 @@
-"""Writes tables as TOML, so that a resolved recipe can be read and run again."""
+"""Writes values and tables as TOML: recipes that can be run again, settings of a command line."""
 
 from __future__ import annotations
 
@@ -15,10 +15,25 @@ def to_toml(table: Mapping[str, Any]) -> str:
     return "\n".join(_lines(table, "")).strip() + "\n"
 
 
+def toml_value(value: Any) -> str:
+    """A value as it is written in one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        entries = (f"{toml_value(key)} = {toml_value(entry)}" for key, entry in value.items())
+        return f"{{{', '.join(entries)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, str):
+        # A basic string of TOML escapes as JSON does, but for DEL, which JSON leaves as it is.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)
+
+
 def _lines(table: Mapping[str, Any], where: str) -> Iterator[str]:
     for key, value in table.items():
         if not isinstance(value, Mapping) and not _is_list_of_tables(value):
-            yield f"{_key(key)} = {_text(value)}"
+            yield f"{_key(key)} = {toml_value(value)}"
     for key, value in table.items():
         path = f"{where}.{_key(key)}" if where else _key(key)
         if isinstance(value, Mapping):
@@ -35,15 +50,4 @@ def _is_list_of_tables(value: Any) -> bool:
 
 
 def _key(key: str) -> str:
-    return key if _BARE.fullmatch(key) else _text(key)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return "[" + ", ".join(_text(entry) for entry in value) + "]"
-    if isinstance(value, str):
-        # A basic string of TOML escapes as JSON does, but for DEL, which JSON leaves as it is.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+    return key if _BARE.fullmatch(key) else toml_value(key)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from crossfuse_export.graph import BLUE, GREEN, RED, FusionGraph, recolour
+from crossfuse_training.fusion_graph import BLUE, GREEN, RED, FusionGraph, recolour
 
 levels = st.integers(0, 255)
 
@@ -41,7 +41,7 @@ def luma_of(red: float, green: float, blue: float) -> float:
 
 
 @given(levels, levels, levels, st.floats(0, 255, width=32))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_luma_and_hue_are_kept(red: int, green: int, blue: int, fused: float) -> None:
     luma = luma_of(red, green, blue)
     colours = (plane(red), plane(green), plane(blue))
@@ -57,7 +57,7 @@ def test_luma_and_hue_are_kept(red: int, green: int, blue: int, fused: float) ->
 
 
 @given(levels, levels, levels, st.floats(0, 255, width=32))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_scale_is_the_largest_that_fits(red: int, green: int, blue: int, fused: float) -> None:
     luma = luma_of(red, green, blue)
     colours = (plane(red), plane(green), plane(blue))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossfuse_training.run_comparison.charts.canvas import (
+from crossfuse_training.charts.canvas import (
     INK,
     MUTED,
     WIDTH,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from crossfuse_training.run_comparison.charts import (
+from crossfuse_training.charts import (
     Bar,
     BarPanel,
     HeatCell,
@@ -19,8 +19,8 @@ from crossfuse_training.run_comparison.charts import (
     draw_heat_map,
     draw_lines,
 )
-from crossfuse_training.run_comparison.charts.canvas import SERIES, Canvas, shortened
-from crossfuse_training.run_comparison.charts.scale import Scale, padded
+from crossfuse_training.charts.canvas import SERIES, Canvas, shortened
+from crossfuse_training.charts.scale import Scale, padded
 
 BLUE, ORANGE = SERIES[0], SERIES[1]
 

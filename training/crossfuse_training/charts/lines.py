@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crossfuse_training.run_comparison.charts.canvas import (
+from crossfuse_training.charts.canvas import (
     GRID,
     MUTED,
     SERIES,
@@ -13,7 +13,7 @@ from crossfuse_training.run_comparison.charts.canvas import (
     Canvas,
     shortened,
 )
-from crossfuse_training.run_comparison.charts.scale import Scale, padded
+from crossfuse_training.charts.scale import Scale, padded
 
 _PANELS_IN_A_ROW = 2
 _PANEL_HEIGHT = 300
