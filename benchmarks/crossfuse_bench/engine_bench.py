@@ -13,20 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from crossfuse.bundles import resolve_model
 from crossfuse.engines import UInt8Array
-from crossfuse.errors import MissingDependency, ProviderUnavailable, UnknownName
-from crossfuse.metrics import Picture, SourcePair
-from crossfuse.metrics.structure import ssim_gaussian_mean
+from crossfuse.errors import ProviderUnavailable, UnknownName
 from crossfuse_bench.engine_runs import EngineCase, EngineRun, run_in_process
 from crossfuse_bench.machine import measured_peak
+from crossfuse_bench.quality import References, distance
 from crossfuse_bench.report.document import Document
 from crossfuse_bench.rivals import RULES, TORCH_RIVALS
 from crossfuse_bench.rows import Row, latency_fields, not_measured, stability
 
 RIVAL_SECONDS = 2.0
+RIVAL_CALLS = 6
+"""Of a slow one, where there is time: a median needs as many."""
 SLOW_RIVAL_SIDE = 256
 TORCH_START_SECONDS = 8.0
 GPU_DEVICES = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
@@ -46,8 +44,11 @@ class EngineBench:
     processes: int
     seconds: float
     """For the calls of all cases together, without loading, warming up and rivals."""
-    limit: float = 48.0
-    """Seconds after which no slow rival is begun."""
+
+    @property
+    def limit(self) -> float:
+        """Seconds from the start that slow rivals may take up: a default run ends in a minute."""
+        return 3.2 * self.seconds
 
     def cases(self) -> list[EngineCase]:
         """In the order of the options; the first one is the headline of the report."""
@@ -72,7 +73,7 @@ def run_bench(asked: EngineBench, command: str, progress: Progress) -> Document:
     started = time.monotonic()
     cases = asked.cases()
     peaks = {threads: measured_peak(threads) for threads in asked.threads}
-    references = _References(progress)
+    references = References(progress)
     rows: list[Row] = []
     first: EngineRun | None = None
     for case in cases:
@@ -110,34 +111,6 @@ def run_bench(asked: EngineBench, command: str, progress: Progress) -> Document:
     return Document("engine", command, identity, method, rows, {"peak": peaks[cases[0].threads]})
 
 
-class _References:
-    """What fp32 makes of the first scenes, once per size."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._found: dict[tuple[int, int], list[UInt8Array] | None] = {}
-        self._progress = progress
-
-    def of(self, case: EngineCase) -> list[UInt8Array] | None:
-        """Pictures uint8 [H,W,3] of fp32 on the CPU; None where the model has no fp32 file."""
-        size = (case.height, case.width)
-        if size not in self._found:
-            self._found[size] = None
-            model = case.model
-            if not model.endswith(".onnx") and _has_fp32(model):
-                self._progress(f"fp32 reference of {model}")
-                wanted = EngineCase(model, *size, precision="fp32", threads=case.threads)
-                self._found[size] = run_in_process(wanted, 0.0).fused
-        return self._found[size]
-
-
-def _has_fp32(model: str) -> bool:
-    try:
-        resolve_model(model, ("fp32",))
-    except UnknownName:
-        return False
-    return True
-
-
 def _row(
     case: EngineCase,
     runs: Sequence[EngineRun],
@@ -164,7 +137,7 @@ def _row(
         "gflop": gflop,
         "gflops": rate,
         "share_of_peak": None if rate is None else rate / float(peak["gflops"]),
-        "quality": _quality(runs[0].fused, reference),
+        "quality": distance(runs[0].fused, reference),
         "blocks": [
             {
                 "process": number,
@@ -183,25 +156,6 @@ def _conditions(case: EngineCase) -> Row:
         "batch": case.batch,
         "threads": case.threads,
         "device": case.device,
-    }
-
-
-def _quality(fused: list[UInt8Array], reference: list[UInt8Array] | None) -> Row:
-    """Distance to what the model's fp32 makes of the same scenes; means over the scenes."""
-    if reference is None:
-        return {"psnr": None, "ssim": None, "note": "no fp32 of this model to compare with"}
-    if all(np.array_equal(*both) for both in zip(fused, reference, strict=True)):
-        return {"psnr": None, "ssim": 1.0, "note": "the same bytes as fp32 on the CPU"}
-    psnrs, ssims = [], []
-    for one, other in zip(fused, reference, strict=True):
-        error = np.mean((one.astype(float) - other) ** 2)
-        psnrs.append(10 * np.log10(255**2 / error) if error else 100.0)
-        # The metric is the mean over two sources: given the same twice, it is that of one.
-        ssims.append(ssim_gaussian_mean(SourcePair(other, other), Picture(one)))
-    return {
-        "psnr": float(np.mean(psnrs)),
-        "ssim": float(np.mean(ssims)),
-        "note": "to fp32 of the model on the CPU; 100 dB stands for equal",
     }
 
 
@@ -227,10 +181,12 @@ def _rival_row(
                 cost = f": a call would take about {call:.0f} s" if probe else ""
                 reason = f"not measured: no time left{cost}"
                 return not_measured(case.model, "rival", reason, **_conditions(case))
-            seconds = min(RIVAL_SECONDS, seconds - 3 * call)
+            seconds = min(max(RIVAL_SECONDS, RIVAL_CALLS * call), seconds - 3 * call)
         run = run_in_process(case, seconds)
-    except MissingDependency as error:
-        return not_measured(case.model, "rival", str(error), **_conditions(case))
+    except Exception as error:
+        # The code of others, at a size it may not take: no reason to lose the rows before it.
+        reason = f"not measured: {(str(error) or type(error).__name__).splitlines()[0]}"
+        return not_measured(case.model, "rival", reason, **_conditions(case))
     return _row(case, [run], peaks[case.threads], reference) | {"kind": "rival"}
 
 
@@ -248,15 +204,18 @@ def _gpu_rows(name: str, case: EngineCase) -> list[Row]:
 
 
 def available_device(device: str) -> str:
-    """The device to measure, `auto` resolved; refuses one that is not there before all else."""
+    """The device to measure, `auto` resolved; refuses CUDA that is not there before all else.
+
+    TensorRT has several ways in, and loading a model tells which of them is open.
+    """
     import onnxruntime
 
     available = onnxruntime.get_available_providers()
     if device == "auto":
         return "cuda" if GPU_DEVICES["cuda"] in available else "cpu"
-    provider = GPU_DEVICES.get(device)
-    if provider is not None and provider not in available:
+    if device == "cuda" and GPU_DEVICES[device] not in available:
         raise ProviderUnavailable(
-            f"--device: got {device!r}, but this onnxruntime has no {provider}; valid here: cpu"
+            f"--device: got {device!r}, but this onnxruntime has no {GPU_DEVICES[device]}; valid "
+            "here: cpu"
         )
     return device

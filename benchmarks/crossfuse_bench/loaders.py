@@ -16,7 +16,9 @@ import numpy as np
 
 from crossfuse.client import Frame, FusionClient, Timings
 from crossfuse.errors import CrossFuseError
+from crossfuse_bench.process import received
 from crossfuse_bench.scenes import Scenes, load_scenes
+from crossfuse_bench.server_address import ServerAddress
 
 MOST_WAITING = 64
 """Calls of one process that wait for answers at once; what is due beyond them waits its turn, and
@@ -30,7 +32,7 @@ PHASES = ("decode", "queue", "infer", "encode")
 class Load:
     """What every loader does: `callers` in a closed loop, or calls or frames as planned."""
 
-    address: str
+    server: ServerAddress
     model: str
     height: int
     width: int
@@ -80,34 +82,37 @@ class Loaders:
             connection, remote = context.Pipe()
             process = context.Process(target=_work, args=(remote,), daemon=True)
             process.start()
+            remote.close()
             self._connections.append(connection)
             self._processes.append(process)
 
     def run(self, load: Load) -> Served:
         """Share the callers or the plan among the processes; returns all they saw."""
+        # The frames of one camera come on one stream.
+        shares = 1 if load.stream else len(self._connections)
         loads = [
             replace(
                 load,
-                callers=len(range(number, load.callers, len(self._connections))),
-                planned=load.planned[number :: len(self._connections)],
+                callers=len(range(number, load.callers, shares)),
+                planned=load.planned[number::shares],
             )
-            for number in range(len(self._connections))
+            for number in range(shares)
         ]
         busy = [
             (connection, own)
-            for connection, own in zip(self._connections, loads, strict=True)
+            for connection, own in zip(self._connections, loads, strict=False)
             if own.callers or own.planned
         ]
         for connection, own in busy:
             connection.send(own)
         for connection, _ in busy:
-            connection.recv()  # connected, with its pictures at hand
+            received(connection)  # connected, with its pictures at hand
         begin = time.monotonic() + LEAD
         for connection, _ in busy:
             connection.send(begin)
         whole = Served()
         for connection, _ in busy:
-            whole.add(connection.recv())
+            whole.add(received(connection))
         return whole
 
     def __enter__(self) -> Loaders:
@@ -131,7 +136,7 @@ def _work(connection: Connection) -> None:
         except EOFError:
             return
         scenes = load_scenes(load.height, load.width)
-        with FusionClient(load.address, retries=0, timeout=TIMEOUT) as client:
+        with load.server.client(retries=0, timeout=TIMEOUT) as client:
             client.server_info()
             connection.send(None)
             begin: float = connection.recv()

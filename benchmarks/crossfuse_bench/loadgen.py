@@ -1,6 +1,6 @@
 """MLPerf LoadGen against a server, through our client: SingleStream and Server, with its verdicts.
 
-    python -m crossfuse_bench.loadgen -o DIR [--server HOST:PORT] [--scenario single-stream]
+    python -m crossfuse_bench.loadgen -o DIR [--server HOST:PORT ...] [--scenario single-stream]
         [--rate 20] [--seconds 10]
 
 The full setting of the rules is --seconds 600. LoadGen's own logs stay in the folder, and its
@@ -26,10 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from crossfuse.bundles import DEFAULT_MODEL
+from crossfuse.cli.server_options import add_server_arguments, credentials
 from crossfuse.client import FusionClient
 from crossfuse.errors import CrossFuseError, MissingDependency
 from crossfuse_bench.process import MeasuredProcess
 from crossfuse_bench.scenes import Scenes, load_scenes
+from crossfuse_bench.server_address import ServerAddress
 from crossfuse_bench.throughput import start_server
 
 SCENARIOS = {"single-stream": "SingleStream", "server": "Server"}
@@ -73,7 +75,13 @@ class SystemUnderTest:
 
 
 def run_scenario(
-    address: str, scenario: str, scenes: Scenes, *, seconds: float, rate: float, folder: Path
+    server: ServerAddress,
+    scenario: str,
+    scenes: Scenes,
+    *,
+    seconds: float,
+    rate: float,
+    folder: Path,
 ) -> tuple[str, Counter[str]]:
     """LoadGen's summary, and failed calls by reason."""
     loadgen = _loadgen()
@@ -92,7 +100,7 @@ def run_scenario(
     outputs.outdir, outputs.copy_summary_to_stdout = str(folder), False
     logs.log_output = outputs
     callers = 1 if scenario == "single-stream" else MOST_WAITING
-    with FusionClient(address, retries=0) as client:
+    with server.client(retries=0) as client:
         # LoadGen prepares as many queries as it expects to need; to run out of them is an error.
         fastest = min(_seconds(client, scenes) for _ in range(WARM_UP_CALLS))
         settings.single_stream_expected_latency_ns = round(1e9 * fastest / 2)
@@ -139,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--server", default="", metavar="HOST:PORT", help="default: start one")
+    add_server_arguments(parser)
     parser.add_argument("--model", default=DEFAULT_MODEL, help="default: %(default)s")
     parser.add_argument("--scenario", choices=SCENARIOS, default="single-stream")
     parser.add_argument("--seconds", type=float, default=10.0, help="default: %(default)s")
@@ -148,12 +156,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--width", type=int, default=640, help="default: %(default)s")
     args = parser.parse_args(argv)
     with ExitStack() as stack:
-        address = args.server
-        if not address:
+        server = ServerAddress(args.server or "", **credentials(args))
+        if not server.target:
             start = functools.partial(start_server, args.model)
-            address = stack.enter_context(MeasuredProcess(start)).address
+            server = ServerAddress(stack.enter_context(MeasuredProcess(start)).address)
         summary, failures = run_scenario(
-            address, args.scenario, load_scenes(args.height, args.width),
+            server, args.scenario, load_scenes(args.height, args.width),
             seconds=args.seconds, rate=args.rate, folder=args.output,
         )  # fmt: skip
     print(summary)

@@ -25,6 +25,7 @@ SIDE, PRODUCTS = 1024, 5
 COPY_BYTES, COPIES = 2**26, 5
 PACKAGES = ("crossfuse", "numpy", "opencv-python-headless", "onnxruntime", "torch", "grpcio")
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+CLOCKS = Path("/proc/cpuinfo")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -36,6 +37,7 @@ def describe_machine() -> dict[str, Any]:
         "processors": len(affinity(0)) if affinity else os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "load": [round(value, 2) for value in os.getloadavg()],
+        "clock": _clock(),
         "governor": _first_line(GOVERNOR) or "unknown: the system does not tell",
         "gpu": "none" if not Path("/dev/nvidia0").exists() else "present",
     }
@@ -99,6 +101,18 @@ def _peak() -> dict[str, float]:
         # Each byte is read once and written once.
         "copy_gbytes": 2 * COPY_BYTES / min(copies) / 1e9,
     }
+
+
+def _clock() -> str:
+    """What the system says of the processors' clocks just now."""
+    try:
+        lines = CLOCKS.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    clocks = [float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
+    if not clocks:
+        return "unknown: the system does not tell"
+    return f"{min(clocks):.0f} to {max(clocks):.0f} MHz"
 
 
 def _first_line(path: Path) -> str:

@@ -7,6 +7,19 @@ import resource
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
+from typing import Any
+
+from crossfuse.errors import EngineError
+
+
+def received(connection: Connection) -> Any:
+    """What the process at the other end sends; a process that has ended is an error."""
+    try:
+        return connection.recv()
+    except EOFError as error:
+        raise EngineError(
+            "a process of the measurement ended early; stderr has its reason"
+        ) from error
 
 
 class MeasuredProcess:
@@ -20,12 +33,13 @@ class MeasuredProcess:
         self._connection, remote = context.Pipe()
         self._process = context.Process(target=_answer, args=(start, remote), daemon=True)
         self._process.start()
-        self.address = f"127.0.0.1:{self._connection.recv()}"
+        remote.close()
+        self.address = f"127.0.0.1:{received(self._connection)}"
 
     def cpu_seconds(self) -> float:
         """User and system time of all its threads so far."""
         self._connection.send(None)
-        spent: float = self._connection.recv()
+        spent: float = received(self._connection)
         return spent
 
     def __enter__(self) -> MeasuredProcess:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 def chance_to_wait(servers: int, load: float) -> float:
@@ -91,3 +92,13 @@ def fitted(capacity_of_one: float, points: Sequence[Point]) -> Fit:
         if point.rate * service < point.replicas
     )
     return Fit(service, beyond[len(beyond) // 2])
+
+
+def fit_of(document: dict[str, Any]) -> Fit:
+    """The queue that fits a kept measurement: the document of crossfuse_bench.scaling."""
+    points = [
+        Point(row["replicas"], load["offered"], load["mean"] / 1e3)
+        for row in document["replicas"]
+        for load in row["loads"]
+    ]
+    return fitted(document["replicas"][0]["most"]["throughput"], points)

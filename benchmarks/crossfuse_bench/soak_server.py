@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import shutil
 import threading
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -26,8 +27,7 @@ EVENT_ENGINE = "event_engine"
 class Holds(NamedTuple):
     """What the server holds at one moment."""
 
-    memory: int
-    """Bytes."""
+    memory_mb: float
     threads: int
     """All but those of the next two."""
     pooled: int
@@ -98,7 +98,7 @@ def _serve(folder: Path, connection: Connection) -> None:
     )
     server.start()
     while server.state.value == "loading":
-        threading.Event().wait(0.01)
+        time.sleep(0.01)
     connection.send(server.port)
     while True:
         if connection.recv() == "reload":
@@ -117,7 +117,7 @@ def _held() -> Holds:
     names = [_name(task) for task in Path("/proc/self/task").iterdir()]
     event_engine = names.count(EVENT_ENGINE)
     return Holds(
-        memory=1024 * int(status["VmRSS"].split()[0]),
+        memory_mb=int(status["VmRSS"].split()[0]) / 1024,
         threads=int(status["Threads"]) - pooled - event_engine,
         pooled=pooled,
         event_engine=event_engine,

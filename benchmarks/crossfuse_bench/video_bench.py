@@ -20,12 +20,16 @@ from pathlib import Path
 
 import numpy as np
 
-from crossfuse.client import FusionClient
+from crossfuse.client import ModelInfo
+from crossfuse.engines import UInt8Array
 from crossfuse.errors import EngineError
 from crossfuse.video import FusedPair, VideoOptions, fuse_streams
+from crossfuse_bench.engine_runs import KEPT
 from crossfuse_bench.process import MeasuredProcess
+from crossfuse_bench.quality import distance, fp32_pictures
 from crossfuse_bench.report.document import Document
 from crossfuse_bench.rows import Row, latency_fields, stable_in_time
+from crossfuse_bench.server_address import ServerAddress
 from crossfuse_bench.throughput import start_server
 
 Progress = Callable[[str], None]
@@ -37,8 +41,8 @@ class VideoBench:
 
     ir: str
     vis: str
-    server: str
-    """HOST:PORT; empty: one is started."""
+    server: ServerAddress
+    """Without a target one is started."""
     model: str
     streams: Sequence[int]
     """How many run at once, one row for each number."""
@@ -56,25 +60,28 @@ class StreamRun:
     dropped: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     failed: int = 0
+    kept: list[tuple[UInt8Array, UInt8Array, UInt8Array]] = field(default_factory=list)
+    """The first pictures: ir, vis and what came of them, before the file made them smaller."""
 
 
 def run_bench(asked: VideoBench, command: str, progress: Progress) -> Document:
     """Measure everything and return the report."""
     with ExitStack() as stack:
-        address = asked.server
-        if not address:
+        server = asked.server
+        if not server.target:
             progress(f"starting a server of {asked.model}")
             start = functools.partial(start_server, asked.model)
-            address = stack.enter_context(MeasuredProcess(start)).address
-        run_streams(asked, address, 1, 2)  # warms the server up
+            server = ServerAddress(stack.enter_context(MeasuredProcess(start)).address)
+        run_streams(asked, server, 1, 2)  # warms the server up
+        with server.client() as client:
+            info = client.server_info()
+        named = [model for model in info.models if asked.model in (model.name, model.reference)]
+        model = (named or list(info.models))[0]
         rows = []
         for streams in asked.streams:
             progress(f"{streams} streams")
-            rows.append(_row(asked, run_streams(asked, address, streams, asked.frames)))
-        with FusionClient(address) as client:
-            info = client.server_info()
-    named = [model for model in info.models if asked.model in (model.name, model.reference)]
-    model = (named or list(info.models))[0]
+            runs = run_streams(asked, server, streams, asked.frames)
+            rows.append(_row(asked, runs) | {"quality": _quality(model, runs[0])})
     identity = {
         "name": model.name,
         "version": model.version,
@@ -86,13 +93,15 @@ def run_bench(asked: VideoBench, command: str, progress: Progress) -> Document:
     method = {
         "scenario": "from sources to written .mp4 files; delay from the arrival of a pair",
         "inputs": f"{asked.ir} and {asked.vis}",
-        "server": asked.server or "a process of its own on this machine, default settings",
+        "server": asked.server.target or "a process of its own on this machine, default settings",
         "frames": f"at most {asked.frames} of every stream",
     }
     return Document("video", command, identity, method, rows)
 
 
-def run_streams(asked: VideoBench, address: str, streams: int, frames: int) -> list[StreamRun]:
+def run_streams(
+    asked: VideoBench, server: ServerAddress, streams: int, frames: int
+) -> list[StreamRun]:
     """So many streams at once, each in a process of its own."""
     context = multiprocessing.get_context("spawn")
     with (
@@ -100,10 +109,10 @@ def run_streams(asked: VideoBench, address: str, streams: int, frames: int) -> l
         ProcessPoolExecutor(streams, mp_context=context) as pool,
     ):
         outputs = [Path(folder) / f"{number}.mp4" for number in range(streams)]
-        return list(pool.map(functools.partial(_stream, asked, address, frames), outputs))
+        return list(pool.map(functools.partial(_stream, asked, server, frames), outputs))
 
 
-def _stream(asked: VideoBench, address: str, frames: int, output: Path) -> StreamRun:
+def _stream(asked: VideoBench, server: ServerAddress, frames: int, output: Path) -> StreamRun:
     run = StreamRun()
 
     def note(pair: FusedPair) -> None:
@@ -112,8 +121,10 @@ def _stream(asked: VideoBench, address: str, frames: int, output: Path) -> Strea
         run.written_at.append(now)
         height, width = pair.fused.shape[:2]
         run.size = f"{height}x{width}"
+        if len(run.kept) < KEPT:
+            run.kept.append((pair.pair.ir, pair.pair.vis, pair.fused))
 
-    with FusionClient(address) as client:
+    with server.client() as client:
         summary = fuse_streams(
             asked.ir,
             asked.vis,
@@ -125,6 +136,11 @@ def _stream(asked: VideoBench, address: str, frames: int, output: Path) -> Strea
         )
     run.dropped, run.problems, run.failed = summary.dropped, summary.problems, summary.failed
     return run
+
+
+def _quality(model: ModelInfo, run: StreamRun) -> Row:
+    pairs = [(ir, vis) for ir, vis, _ in run.kept]
+    return distance([fused for *_, fused in run.kept], fp32_pictures(model, pairs))
 
 
 def _row(asked: VideoBench, runs: Sequence[StreamRun]) -> Row:

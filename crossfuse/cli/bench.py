@@ -5,8 +5,9 @@ server, one that runs (--server) or one that it starts: closed loops sweep the c
 ones make calls or send frames at a rate, whether or not the last one was answered. `bench video`
 measures the chain from video sources to written files, with several streams at once. A default run
 takes less than a minute. Percentiles come with 95 % intervals, and are left out, with the reason,
-where there are too few calls for one. `bench compare` tells whether the second of two reports is
-slower than the first one; its exit code is then 1.
+where there are too few calls for one. `bench join` makes one report of several, with the cost over
+pixels, batch and streams. `bench compare` tells whether the second of two reports is slower than
+the first one; its exit code is then 1.
 """
 
 from __future__ import annotations
@@ -20,11 +21,20 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from crossfuse.bundles import PRECISIONS
-from crossfuse.cli.bench_arguments import TRAVELS, add_compare, add_engine, add_serve, add_video
+from crossfuse.cli.bench_arguments import (
+    TRAVELS,
+    add_compare,
+    add_engine,
+    add_join,
+    add_serve,
+    add_video,
+)
+from crossfuse.cli.server_options import credentials
 from crossfuse.errors import InvalidInput, UnknownName
 
 if TYPE_CHECKING:
     from crossfuse_bench.report.document import Document
+    from crossfuse_bench.server_address import ServerAddress
 
 EXAMPLE = (
     "  crossfuse bench engine --model crossfuse-rt --size 480x640 -o report\n"
@@ -32,6 +42,7 @@ EXAMPLE = (
     "  crossfuse bench serve --size 480x640 --concurrency 1,2,4 -o report\n"
     "  crossfuse bench serve --server localhost:8001 --rate 15,30 --seconds 30 -o report\n"
     "  crossfuse bench video --ir ir.mp4 --vis vis.mp4 --streams 1,4 -o report\n"
+    "  crossfuse bench join engine serve video -o report\n"
     "  crossfuse bench compare before after"
 )
 
@@ -44,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine(actions.add_parser("engine", help="a model in process, with its rivals"))
     add_serve(actions.add_parser("serve", help="a server under load"))
     add_video(actions.add_parser("video", help="sources, client, server and written files"))
+    add_join(actions.add_parser("join", help="several reports as one document and one page"))
     add_compare(actions.add_parser("compare", help="whether one report is slower than another"))
 
 
@@ -53,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _engine(args: argparse.Namespace) -> int:
-    from crossfuse.engines.onnx import available_cpus
+    from crossfuse.engines.devices import available_cpus
     from crossfuse_bench.engine_bench import EngineBench, available_device, run_bench
 
     _check_positive("--seconds", args.seconds)
@@ -79,8 +91,10 @@ def _serve(args: argparse.Namespace) -> int:
     sizes = _sizes(args.size)
     if len(sizes) > 1:
         raise InvalidInput("--size", args.size, "one size")
+    if args.search < 0:
+        raise InvalidInput("--search", f"{args.search:g}", "seconds, or 0 for no search")
     asked = ServeBench(
-        server=args.server,
+        server=_server(args),
         model=args.model,
         size=sizes[0],
         concurrency=_numbers("--concurrency", args.concurrency),
@@ -89,6 +103,7 @@ def _serve(args: argparse.Namespace) -> int:
         modes=_names("--mode", args.mode, ("unary", "stream")),
         encodings=_names("--encoding", args.encoding, TRAVELS),
         seconds=args.seconds,
+        search=args.search,
     )
     return _finish(run_bench(asked, _command(), _progress), args)
 
@@ -101,12 +116,20 @@ def _video(args: argparse.Namespace) -> int:
     asked = VideoBench(
         ir=args.ir,
         vis=args.vis,
-        server=args.server,
+        server=_server(args),
         model=args.model,
         streams=_numbers("--streams", args.streams),
         frames=args.frames,
     )
     return _finish(run_bench(asked, _command(), _progress), args)
+
+
+def _join(args: argparse.Namespace) -> int:
+    from crossfuse_bench.report.document import read_report, write_files
+    from crossfuse_bench.report.joined import joined
+
+    found = joined([read_report(path) for path in args.reports], _command())
+    return _say(write_files(found, args.output), args)
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -124,24 +147,36 @@ def _compare(args: argparse.Namespace) -> int:
     return int(any(each.verdict == "slower" for each in found))
 
 
-ACTIONS = {"engine": _engine, "serve": _serve, "video": _video, "compare": _compare}
+ACTIONS = {
+    "engine": _engine,
+    "serve": _serve,
+    "video": _video,
+    "join": _join,
+    "compare": _compare,
+}
 
 
 def _finish(document: Document, args: argparse.Namespace) -> int:
     from crossfuse_bench.report.document import write_report
 
-    found = write_report(document, args.output)
+    return _say(write_report(document, args.output), args)
+
+
+def _say(found: dict[str, Any], args: argparse.Namespace) -> int:
+    from crossfuse_bench.report.markdown import sentences
+
     if args.json:
         print(json.dumps(found, allow_nan=False))
         return 0
     for row in found["rows"]:
         print(_line(row))
+    print("\n".join(sentences(found["extra"])))
     print(f"-> {args.output / 'report.html'}")
     return 0
 
 
 def _line(row: dict[str, Any]) -> str:
-    from crossfuse_bench.report.markdown import conditions, remarks
+    from crossfuse_bench.report.cells import conditions, remarks
 
     name = f"{row['name']} ({row['kind']}), {conditions(row)}"
     if not row["measured"]:
@@ -151,6 +186,12 @@ def _line(row: dict[str, Any]) -> str:
         for key in ("p50", "p90", "p99")
     )
     return f"{name}: {values} ms, {row['throughput']:.4g}/s; {remarks(row)}"
+
+
+def _server(args: argparse.Namespace) -> ServerAddress:
+    from crossfuse_bench.server_address import ServerAddress
+
+    return ServerAddress(args.server or "", **credentials(args))
 
 
 def _command() -> str:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from crossfuse.bundles import DEFAULT_MODEL, PRECISIONS
+from crossfuse.cli.server_options import add_server_arguments
 from crossfuse.engines import DEVICES
 from crossfuse.images import ENCODINGS
 
@@ -44,7 +45,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 def add_serve(parser: argparse.ArgumentParser) -> None:
     """Options of `bench serve`."""
     _add_model(parser)
-    _add_server(parser)
+    add_server_arguments(parser)
     parser.add_argument(
         "--concurrency", default="1,2,4", metavar="N[,N...]",
         help="callers of the closed loops (default: %(default)s)",
@@ -68,6 +69,11 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=3.0, help="of every row (default: %(default)s)"
     )
+    parser.add_argument(
+        "--search", type=float, default=12.0, metavar="SECONDS",
+        help="for finding the highest rates with p99 within 33.3 and 16.7 ms; 0: only the rates "
+        "of --rate tell (default: %(default)s)",
+    )  # fmt: skip
 
 
 def add_video(parser: argparse.ArgumentParser) -> None:
@@ -77,13 +83,21 @@ def add_video(parser: argparse.ArgumentParser) -> None:
             f"--{side}", default="synthetic", metavar="SRC",
             help="as in `crossfuse video` (default: %(default)s)",
         )  # fmt: skip
-    _add_server(parser)
+    add_server_arguments(parser)
     parser.add_argument("--model", default=DEFAULT_MODEL, help="default: %(default)s")
     parser.add_argument(
         "--streams", default="1,2", metavar="N[,N...]", help="at once (default: %(default)s)"
     )
     parser.add_argument(
         "--frames", type=int, default=100, help="of every stream (default: %(default)s)"
+    )
+    _add_output(parser)
+
+
+def add_join(parser: argparse.ArgumentParser) -> None:
+    """Options of `bench join`."""
+    parser.add_argument(
+        "reports", type=Path, nargs="+", metavar="REPORT", help="report.json, or its folder"
     )
     _add_output(parser)
 
@@ -112,12 +126,6 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--size", default="480x640", metavar="HxW[,HxW...]", help="default: %(default)s"
     )
     _add_output(parser)
-
-
-def _add_server(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--server", default="", metavar="HOST:PORT", help="a running one (default: one is started)"
-    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:

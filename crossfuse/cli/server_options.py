@@ -35,12 +35,18 @@ def add_server_arguments(parser: argparse.ArgumentParser, *, required: bool = Fa
 def open_client(args: argparse.Namespace, **settings: Any) -> FusionClient:
     """The client that the options describe, with further settings of FusionClient."""
     # Not at the top: commands that may also work without a server should not wait for gRPC.
-    from crossfuse.client import FusionClient, TlsOptions
+    from crossfuse.client import FusionClient
+
+    return FusionClient(args.server, **credentials(args), **settings)
+
+
+def credentials(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings `token` and `tls` of a client that the options describe."""
+    from crossfuse.client import TlsOptions
 
     files = args.tls_ca, args.tls_cert, args.tls_key
     tls = args.tls if files == (None, None, None) else TlsOptions(*files)
-    token = _read_token(args.token_file)
-    return FusionClient(args.server, token=token, tls=tls, **settings)
+    return {"token": _read_token(args.token_file), "tls": tls}
 
 
 def _read_token(path: Path | None) -> str | None:

@@ -59,6 +59,16 @@ def test_pictures_rotate_and_the_rest_is_noted(mean_bundle: Path) -> None:
     assert all(block.reference_ms > 0 for block in run.blocks)
 
 
+def test_a_rival_that_fails_is_a_row_with_its_reason(asked: EngineBench, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model")
+    document = run_bench(replace(asked, rivals=[str(broken)], processes=1), "", quiet).as_json()
+    model, rival, *_ = document["rows"]
+    assert model["p50"] > 0
+    assert (rival["kind"], rival["measured"], rival["p50"]) == ("rival", False, None)
+    assert rival["reason"].startswith("not measured: ")
+
+
 def test_an_unknown_rival_is_refused(asked: EngineBench) -> None:
     with pytest.raises(UnknownName, match=r"--rivals: got 'averge'; valid: .*average"):
         run_bench(replace(asked, rivals=["averge"]), "", quiet)

@@ -15,9 +15,10 @@ import pytest
 
 from crossfuse_bench.loaders import Load, Loaders, plan
 from crossfuse_bench.percentiles import percentile_of
-from crossfuse_bench.report.document import validate
-from crossfuse_bench.rows import latency_fields, stable_in_time
-from crossfuse_bench.serve_bench import ServeBench, run_bench, verdict
+from crossfuse_bench.report.schema import validate
+from crossfuse_bench.rows import stable_in_time
+from crossfuse_bench.serve_bench import ServeBench, run_bench
+from crossfuse_bench.server_address import ServerAddress
 from crossfuse_bench.stand_ins import NoEngine, write_bundle
 
 STALL = 0.05
@@ -41,7 +42,7 @@ class StallingEngine(NoEngine):
 
 
 @pytest.fixture(scope="module")
-def stalling_server() -> Iterator[str]:
+def stalling_server() -> Iterator[ServerAddress]:
     """The address of a server with that engine."""
     app: Any = importlib.import_module("crossfuse_server.app")
     settings: Any = importlib.import_module("crossfuse_server.settings")
@@ -52,7 +53,7 @@ def stalling_server() -> Iterator[str]:
         )
         server = app.FusionServer(chosen, lambda _: [StallingEngine()])
     server.start()
-    yield f"127.0.0.1:{server.port}"
+    yield ServerAddress(f"127.0.0.1:{server.port}")
     server.stop()
 
 
@@ -63,7 +64,7 @@ def loaders() -> Iterator[Loaders]:
         yield found
 
 
-def test_an_open_loop_shows_a_stall(stalling_server: str, loaders: Loaders) -> None:
+def test_an_open_loop_shows_a_stall(stalling_server: ServerAddress, loaders: Loaders) -> None:
     rate, seconds = 160.0, 3.0
     planned = plan("constant", rate, seconds)
     served = loaders.run(Load(stalling_server, "", 32, 32, seconds, planned=planned))
@@ -75,32 +76,39 @@ def test_an_open_loop_shows_a_stall(stalling_server: str, loaders: Loaders) -> N
     assert p99 > 0.7 * 1e3 * STALL
 
 
-def test_a_closed_loop_says_what_it_is(stalling_server: str) -> None:
+def test_a_closed_loop_says_what_it_is(stalling_server: ServerAddress) -> None:
     asked = ServeBench(
         server=stalling_server, model="", size=(32, 32), concurrency=[1, 2], rates=[40.0],
         arrivals=["poisson"], modes=["unary", "stream"], encodings=["png"], seconds=0.5,
+        search=1.0,
     )  # fmt: skip
     document = run_bench(asked, "crossfuse bench serve", lambda _: None).as_json()
     validate(document)
-    one, two, unary, stream = document["rows"]
+    one, two, unary, stream, *tried = document["rows"]
     for row, callers in ((one, 1), (two, 2)):
         assert (row["kind"], row["label"]) == ("closed loop", "service time")
         assert row["concurrency"] == callers
     assert unary["label"] == stream["label"] == "latency from the planned start"
     assert unary["arrivals"] == "poisson"
     assert stream["n"] + sum(stream["dropped"].values()) == 20
+    assert all(row["search"] and row["arrivals"] == "constant" for row in tried)
     for row in document["rows"]:
         assert row["n"] > 0
+        assert row["quality"]["note"] == "no fp32 of this model to compare with"
         assert sum(row["phases"].values()) == pytest.approx(row["mean"], rel=1e-6)
         named = sum(row["phases"][name] for name in ("decode", "queue", "infer", "encode"))
         assert named <= row["server_total_ms"] * 1.001
         assert row["phase_residual"] == pytest.approx(1 - named / row["server_total_ms"])
     assert document["extra"]["client_capacity"]["throughput"] > 0
     assert document["extra"]["knee"] in (1, 2)
+    rates = {row["rate"] for row in (stream, *tried)}
+    for found in document["extra"]["budgets"].values():
+        assert {*found["kept"], *found["broken"], *found["undecided"]} == rates
+    assert sum("p99 within" in line for line in document["extra"]["findings"]) == 2
     assert document["p50"] == one["p50"]
 
 
-def test_failures_are_counted_by_reason(stalling_server: str, loaders: Loaders) -> None:
+def test_failures_are_counted_by_reason(stalling_server: ServerAddress, loaders: Loaders) -> None:
     served = loaders.run(Load(stalling_server, "nobody", 32, 32, 0.1, planned=[0.0, 0.05]))
     assert served.failures == {"UnknownModel": 2}
     assert served.latencies == []
@@ -112,15 +120,6 @@ def test_plans_keep_their_rate() -> None:
     assert gaps.mean() == pytest.approx(0.01, rel=0.05)
     # Exponential: the standard deviation is the mean.
     assert gaps.std() == pytest.approx(gaps.mean(), rel=0.1)
-
-
-def test_verdicts_need_evidence() -> None:
-    none: dict[str, Any] = {"failures": {}, "dropped": {}}
-    fast, few = latency_fields([10.0] * 400), latency_fields([10.0] * 100)
-    assert verdict({**fast, **none}, 16.7) == "kept"
-    assert verdict({**few, **none}, 16.7) == "undecided"
-    assert verdict({**few, **none}, 9) == "broken"
-    assert verdict({**fast, **none, "dropped": {"overrun": 5}}, 16.7) == "broken"
 
 
 def test_windows_of_time_must_agree() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from crossfuse_bench import overload, reload, soak, throughput
+from crossfuse_bench import overload, reload, soak_report, throughput
 from crossfuse_bench.load import Counted
+from crossfuse_bench.soak_server import Holds
 
 
 def test_models_are_swapped() -> None:
@@ -35,13 +36,16 @@ def test_what_counts_as_overload_well_met() -> None:
 
 
 def test_what_counts_as_growth() -> None:
-    outcome = soak.Outcome()
+    outcome = soak_report.Outcome()
     for second in range(100):
-        outcome.samples.append(soak.Sample(second, 100 + second / 3600, 5, second, 4, 9))
+        held = Holds(100 + second / 3600, 5, second, 4, 9)
+        outcome.samples.append(soak_report.Sample(second, held))
     assert math.isclose(outcome.slope, 1.0, rel_tol=0.01)
     assert outcome.growth(lambda sample: sample.threads) == 0
     assert outcome.growth(lambda sample: sample.pooled) == 45
-    assert "| memory slope in the second half, MB/h | 1.00 |" in soak.report(outcome, 1.7)
+    assert "| memory slope in the second half, MB/h | 1.00 |" in soak_report.report(
+        outcome, 1.7, work_seconds=22, rest_seconds=8
+    )
 
 
 def test_the_budget_of_a_call() -> None:

@@ -11,14 +11,15 @@ import pytest
 
 from crossfuse.errors import EngineError
 from crossfuse_bench.loadgen import is_valid, run_scenario
-from crossfuse_bench.report.document import validate
+from crossfuse_bench.report.schema import validate
 from crossfuse_bench.scenes import load_scenes
+from crossfuse_bench.server_address import ServerAddress
 from crossfuse_bench.stand_ins import NoEngine, write_bundle
 from crossfuse_bench.video_bench import VideoBench, run_bench
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerAddress]:
     """Its address."""
     app: Any = importlib.import_module("crossfuse_server.app")
     settings: Any = importlib.import_module("crossfuse_server.settings")
@@ -27,11 +28,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     chosen = settings.ServerSettings(port=0, models=models, default_model="none", warm_up="32x32")
     found = app.FusionServer(chosen, lambda _: [NoEngine()])
     found.start()
-    yield f"127.0.0.1:{found.port}"
+    yield ServerAddress(f"127.0.0.1:{found.port}")
     found.stop()
 
 
-def test_a_video_gives_a_report(server: str) -> None:
+def test_a_video_gives_a_report(server: ServerAddress) -> None:
     asked = VideoBench("synthetic", "synthetic", server, "none", streams=[1], frames=8)
     document = run_bench(asked, "crossfuse bench video", lambda _: None).as_json()
     validate(document)
@@ -40,21 +41,27 @@ def test_a_video_gives_a_report(server: str) -> None:
     assert row["p50"] > 0
     assert row["throughput"] == pytest.approx(1e3 / row["interval_ms"], rel=0.9)
     assert row["failures"] == {}
+    assert row["quality"]["note"] == "no fp32 of this model to compare with"
     # Both cameras are live: where one starts a frame early, that frame has no partner.
     assert row["dropped"].keys() <= {"infrared: unpaired", "visible: unpaired"}
 
 
-def test_a_video_that_cannot_be_fused_is_an_error(server: str) -> None:
+def test_a_video_that_cannot_be_fused_is_an_error(server: ServerAddress) -> None:
     asked = VideoBench("synthetic", "synthetic", server, "nobody", streams=[1], frames=4)
     with pytest.raises(EngineError, match=r"less than two frames: .*nobody"):
         run_bench(asked, "", lambda _: None)
 
 
 @pytest.mark.parametrize("scenario", ["single-stream", "server"])
-def test_loadgen_gives_its_verdict(server: str, tmp_path: Path, scenario: str) -> None:
+def test_loadgen_gives_its_verdict(server: ServerAddress, tmp_path: Path, scenario: str) -> None:
     pytest.importorskip("mlperf_loadgen", reason="mlcommons-loadgen is not installed")
     summary, failures = run_scenario(
-        server, scenario, load_scenes(64, 64), seconds=1.0, rate=20.0, folder=tmp_path
+        server,
+        scenario,
+        load_scenes(64, 64),
+        seconds=1.0,
+        rate=20.0,
+        folder=tmp_path,
     )
     assert not failures
     assert (
@@ -64,7 +71,7 @@ def test_loadgen_gives_its_verdict(server: str, tmp_path: Path, scenario: str) -
     assert is_valid(summary) == (scenario == "single-stream")
 
 
-def test_failed_calls_are_counted(server: str, tmp_path: Path) -> None:
+def test_failed_calls_are_counted(server: ServerAddress, tmp_path: Path) -> None:
     pytest.importorskip("mlperf_loadgen", reason="mlcommons-loadgen is not installed")
     scenes = load_scenes(64, 64, count=1)
     ir, vis = scenes.pairs[0]

@@ -7,25 +7,32 @@ import io
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import fastjsonschema
 
 from crossfuse.errors import InvalidInput
 from crossfuse.images import write_file
 from crossfuse_bench.machine import commit, describe_machine, versions
+from crossfuse_bench.report.fits import fits
 from crossfuse_bench.report.html_page import html_page
 from crossfuse_bench.report.markdown import markdown
+from crossfuse_bench.report.schema import SCHEMA, validate
 
-SCHEMA = "crossfuse-bench/1"
 HEADLINE = ("p50", "p90", "p95", "p99", "p99_9", "throughput")
+SERVER = tuple(
+    f"server_{name}"
+    for name in (
+        "n", "executions", "throughput", "request_ms", "queue_ms", "compute_input_ms",
+        "compute_infer_ms", "compute_output_ms",
+    )
+)  # fmt: skip
 COLUMNS = (
-    "name", "kind", "size", "batch", "threads", "precision", "device", "provider", "encoding",
-    "mode", "concurrency", "rate", "achieved_rate", "n", "p50", "p90", "p95", "p99", "p99_9",
-    "mean", "min", "max", "throughput", "stable", "run_to_run", "load_s", "first_ms", "memory_mb",
-    "gflops", "share_of_peak", "psnr", "ssim", "measured", "reason", "commit", "sha256",
+    "part", "name", "kind", "size", "batch", "threads", "precision", "device", "provider",
+    "encoding", "mode", "arrivals", "streams", "concurrency", "rate", "achieved_rate",
+    "lateness_ms", "n", "failed", "lost", "p50", "p90", "p95", "p99", "p99_9", "mean", "min", "max",
+    "throughput", "stable", "run_to_run", "load_s", "first_ms", "memory_mb", "gflops",
+    "share_of_peak", "interval_ms", "jitter_ms", *SERVER, "psnr", "ssim", "measured", "reason",
+    "commit", "sha256",
 )  # fmt: skip
 
 
@@ -57,19 +64,10 @@ class Document:
             "machine": describe_machine(),
             "method": self.method,
             "rows": self.rows,
-            "extra": self.extra,
+            "extra": self.extra | {"fits": fits(self.rows)},
         }
         validate(found)
         return found
-
-
-def validate(document: Any, name: str = "report") -> None:
-    """Refuse what does not keep the schema."""
-    schema = json.loads((files(__package__) / "schema.json").read_text(encoding="utf-8"))
-    try:
-        fastjsonschema.validate(schema, document)
-    except fastjsonschema.JsonSchemaException as error:
-        raise InvalidInput(name, str(error), f"a report of schema {SCHEMA}") from error
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -84,14 +82,18 @@ def read_report(path: Path) -> dict[str, Any]:
 
 
 def write_report(document: Document, folder: Path) -> dict[str, Any]:
-    """Write report.json, .csv, .md and .html; returns what is in report.json."""
+    """Write the four files of a report; returns what is in report.json."""
+    return write_files(document.as_json(), folder)
+
+
+def write_files(found: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Write report.json, .csv, .md and .html of what keeps the schema; returns it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(
             "--output", f"{folder} ({error.strerror})", "a folder that can be made"
         ) from error
-    found = document.as_json()
     content = json.dumps(found, indent=1, allow_nan=False) + "\n"
     for suffix, text in (
         ("json", content),
@@ -109,5 +111,12 @@ def _csv(document: dict[str, Any]) -> str:
     writer.writeheader()
     same = {"commit": document["commit"], "sha256": document["sha256"]}
     for row in document["rows"]:
-        writer.writerow({"provider": document["provider"]} | row | row.get("quality", {}) | same)
+        lost = {
+            "failed": sum(row.get("failures", {}).values()),
+            "lost": sum(row.get("dropped", {}).values()),
+        }
+        server = {f"server_{name}": value for name, value in row.get("server", {}).items()}
+        quality = row.get("quality", {})
+        first = {"provider": document["provider"]}
+        writer.writerow(first | row | quality | lost | server | same)
     return table.getvalue()

@@ -23,16 +23,25 @@ class Series:
     dashed: bool = False
 
 
-def line_chart(title: str, across: str, up: str, series: Sequence[Series], *, log: bool) -> str:
-    """Lines over a linear or logarithmic axis, with a legend; nothing where there is no point."""
+def line_chart(
+    title: str,
+    across: str,
+    up: str,
+    series: Sequence[Series],
+    *,
+    log: bool,
+    log_up: bool = False,
+) -> str:
+    """Lines over linear or logarithmic axes, with a legend; nothing where there is no point."""
     points = [point for one in series for point in one.points]
     if not points:
         return ""
     place_x = _axis([x for x, _ in points], LEFT, WIDTH - RIGHT, log=log)
-    place_y = _axis([0.0, *(y for _, y in points)], HEIGHT - BOTTOM, TOP, log=False)
+    heights = [y for _, y in points] if log_up else [0.0, *(y for _, y in points)]
+    place_y = _axis(heights, HEIGHT - BOTTOM, TOP, log=log_up)
     parts = [
         *_ticks_across([x for x, _ in points], place_x, log=log),
-        *_ticks_up([0.0, *(y for _, y in points)], place_y),
+        *_ticks_up(heights, place_y, log=log_up),
         f'<text class="name" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 6}" '
         f'text-anchor="middle">{escape(across)}</text>',
         f'<text class="name" transform="translate(13 {(TOP + HEIGHT - BOTTOM) / 2:.0f}) '
@@ -119,14 +128,7 @@ def _steps(low: float, high: float) -> list[float]:
 def _ticks_across(
     values: Sequence[float], place: Callable[[float], float], *, log: bool
 ) -> list[str]:
-    low, high = _bounds(values, log=log)
-    if log:
-        powers = range(math.floor(low), math.ceil(high) + 1)
-        every = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
-        marks = [mark for mark in every if low - 1e-9 <= math.log10(mark) <= high + 1e-9]
-        marks = marks[:: 1 + len(marks) // 8] or [values[0]]
-    else:
-        marks = _steps(low, high)
+    marks = _marks(values, log=log)
     bottom = HEIGHT - BOTTOM
     return [
         f'<line class="grid" x1="{place(mark):.1f}" y1="{TOP}" x2="{place(mark):.1f}" '
@@ -136,10 +138,21 @@ def _ticks_across(
     ]
 
 
-def _ticks_up(values: Sequence[float], place: Callable[[float], float]) -> list[str]:
+def _ticks_up(values: Sequence[float], place: Callable[[float], float], *, log: bool) -> list[str]:
     return [
         f'<line class="grid" x1="{LEFT}" y1="{place(mark):.1f}" x2="{WIDTH - RIGHT}" '
         f'y2="{place(mark):.1f}"/><text x="{LEFT - 6}" y="{place(mark) + 4:.1f}" '
         f'text-anchor="end">{mark:.4g}</text>'
-        for mark in _steps(*_bounds(values, log=False))
+        for mark in _marks(values, log=log)
     ]
+
+
+def _marks(values: Sequence[float], *, log: bool) -> list[float]:
+    """Where an axis has its numbers."""
+    low, high = _bounds(values, log=log)
+    if not log:
+        return _steps(low, high)
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    every = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    marks = [mark for mark in every if low - 1e-9 <= math.log10(mark) <= high + 1e-9]
+    return marks[:: 1 + len(marks) // 8] or [values[0]]
