@@ -12,7 +12,7 @@ PIP := -m pip --disable-pip-version-check install --quiet $(PIP_OPTIONS) --const
 SETUP_INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help docs docs-commands reference demo test lint format proto bench parity trt-build trt-build-shipped augmentation-campaign ray scaling soak fuzz web oip-triton rigs docker-check release clean
+.PHONY: help docs docs-commands reference demo test lint format proto bench parity trt-build trt-build-shipped augmentation-campaign ray scaling soak four-streams fuzz web oip-triton rigs docker-check release clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,10 +68,20 @@ docs-commands: .venv-dev/.installed  ## run the commands of the guides; about te
 reference: .venv-dev/.installed  ## write docs/reference from the code
 	PYTHONPATH=docs/tools $(DEV)/python -m crossfuse_docs reference
 
-bench: .venv-dev/.installed  ## latency reports with plots into build/bench; about five minutes
-	$(DEV)/crossfuse bench engine --size 480x640,240x320,720x960 --seconds 60 -o build/bench/engine
-	$(DEV)/crossfuse bench serve --seconds 10 -o build/bench/serve
-	$(DEV)/crossfuse bench video -o build/bench/video
+bench: .venv-dev/.installed  ## latency report: build/bench/report.html and .json; 12 minutes
+	rm -rf build/bench
+	$(DEV)/crossfuse bench engine --size 480x640,240x320,360x480,720x960 --seconds 48 \
+		-o build/bench/sizes
+	$(DEV)/crossfuse bench engine --size 240x320 --batch 2,4,8 --rivals '' --seconds 24 \
+		-o build/bench/batches
+	$(DEV)/crossfuse bench engine --precision int8 --rivals '' --seconds 9 -o build/bench/int8
+	$(DEV)/crossfuse bench serve --concurrency 1,2,4,8 --seconds 15 --search 150 \
+		-o build/bench/served
+	$(DEV)/crossfuse bench serve --encoding png,jpeg --concurrency 2 --mode unary \
+		--arrivals constant --seconds 8 --search 0 -o build/bench/encodings
+	$(DEV)/crossfuse bench video --streams 1,2,4,8 --frames 150 -o build/bench/video
+	$(DEV)/crossfuse bench join build/bench/sizes build/bench/batches build/bench/int8 \
+		build/bench/served build/bench/encodings build/bench/video -o build/bench
 
 parity: .venv-dev/.installed  ## prove every network at full width against PyTorch; takes hours
 	$(DEV)/python -m crossfuse_export.parity_sweep \
@@ -99,6 +109,10 @@ scaling: .venv-dev/.installed  ## throughput and latency against replicas; about
 
 soak: .venv-dev/.installed  ## half an hour of mixed load: memory, threads, descriptors
 	$(DEV)/python -m crossfuse_bench.soak --output benchmarks/results/soak-30min.md
+
+four-streams: .venv-dev/.installed  ## ten minutes of four live streams: turns and memory
+	$(DEV)/python -m crossfuse_bench.four_streams \
+		--output benchmarks/results/four-streams-10min-cpu2.md
 
 fuzz: .venv-dev/.installed  ## a million changed requests and tokens; goes on where it stopped
 	$(DEV)/python -m crossfuse_bench.fuzz --output benchmarks/results/fuzz-request-bytes.md

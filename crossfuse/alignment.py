@@ -35,16 +35,14 @@ def parse_homography(values: Sequence[float] | Matrix, field: str = "homography"
     return matrix.reshape(3, 3)
 
 
-def align_infrared(
-    ir: UInt8Array, vis: UInt8Array, homography: Matrix, field: str = "homography"
-) -> UInt8Array:
+def align_infrared(ir: UInt8Array, vis: UInt8Array, homography: Matrix) -> UInt8Array:
     """The infrared picture, uint8 of any size, as uint8 HxW in the frame of vis.
 
     What the infrared camera does not see is filled with the luma of the visible picture, so that
     the fused picture shows the visible one there.
     """
     height, width = vis.shape[:2]
-    _check_mapping(ir.shape, (height, width), homography, field)
+    _check_mapping(ir.shape, (height, width), homography)
     size = (width, height)
     warped = cv2.warpPerspective(ir, homography, size, flags=cv2.INTER_LINEAR)
     seen = cv2.warpPerspective(np.full(ir.shape, 255, np.uint8), homography, size)
@@ -58,7 +56,7 @@ def align_infrared(
 
 
 def _check_mapping(
-    ir_shape: tuple[int, ...], vis_shape: tuple[int, int], homography: Matrix, field: str
+    ir_shape: tuple[int, ...], vis_shape: tuple[int, int], homography: Matrix
 ) -> None:
     """Refuse what no camera rig does: singular, through the horizon, absurdly scaled, missing."""
     height, width = ir_shape[:2]
@@ -71,7 +69,7 @@ def _check_mapping(
         bent = not np.isfinite(projected).all() or ((scale <= 0).any() and (scale >= 0).any())
         if bent or np.abs(scale).min() < 1e-6 * np.abs(projected).max():
             raise InvalidInput(
-                field,
+                "homography",
                 f"a matrix that takes a corner of the {width}x{height} picture to infinity",
                 "a matrix that keeps the whole infrared picture in front of the camera",
             )
@@ -79,7 +77,7 @@ def _check_mapping(
     area = abs(cv2.contourArea(points)) / (height * width)
     if not 1 / LARGEST_AREA_CHANGE <= area <= LARGEST_AREA_CHANGE:
         raise InvalidInput(
-            field,
+            "homography",
             f"a matrix that changes the area of the infrared picture by {area:.3g}",
             f"a change between 1/{LARGEST_AREA_CHANGE:g} and {LARGEST_AREA_CHANGE:g}; "
             "a singular matrix has none",
@@ -90,7 +88,7 @@ def _check_mapping(
     overlap, _ = cv2.intersectConvexConvex(cv2.convexHull(points), frame)
     if overlap < 1:
         raise InvalidInput(
-            field,
+            "homography",
             "a matrix that moves the infrared picture wholly outside the visible one",
             "a matrix under which the two pictures overlap",
         )

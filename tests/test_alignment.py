@@ -66,7 +66,7 @@ def test_words_are_refused() -> None:
         parse_homography(["a"] * 9)  # type: ignore[list-item]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.floats(width=64), min_size=9, max_size=9))
 def test_any_nine_numbers_give_a_picture_or_a_refusal(values: list[float]) -> None:
     try:

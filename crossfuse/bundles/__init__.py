@@ -20,6 +20,8 @@ from crossfuse.bundles.store import (
     ModelFile,
     find_bundle,
     installed_bundles,
+    named_bundle,
+    open_bundle,
     resolve_model,
     search_path,
 )
@@ -42,6 +44,8 @@ __all__ = [
     "Training",
     "find_bundle",
     "installed_bundles",
+    "named_bundle",
+    "open_bundle",
     "resolve_model",
     "search_path",
 ]

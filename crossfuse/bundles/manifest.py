@@ -39,9 +39,17 @@ class FileQuality:
 
     pictures: str
     psnr: float | None
+    """In decibels; None where nothing differs."""
     ssim: float
     max_abs: float
     mean_abs: float
+
+    def __str__(self) -> str:
+        psnr = "identical" if self.psnr is None else f"{self.psnr:.1f} dB"
+        return (
+            f"{psnr}, SSIM {self.ssim:.4f}, max {self.max_abs:g}, mean {self.mean_abs:.6f} "
+            f"grey levels ({self.pictures})"
+        )
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,11 @@ def find_bundle(reference: str, models: Path | None = None) -> Bundle:
     raise ModelNotFound(f"model: no bundle {reference!r}; installed: {installed}")
 
 
+def named_bundle(model: str, models: Path | None = None) -> Bundle:
+    """The bundle that a command is given: a folder written as a path, `name` or `name:version`."""
+    return open_bundle(Path(model)) if _looks_like_path(model) else find_bundle(model, models)
+
+
 def resolve_model(
     model: str | Path, precisions: Sequence[str], models: Path | None = None
 ) -> ModelFile:

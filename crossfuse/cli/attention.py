@@ -15,10 +15,10 @@ import argparse
 import json
 from pathlib import Path
 
-from crossfuse.cli.fuse import add_infrared_arguments
-from crossfuse.errors import MissingDependency, UnknownName
+from crossfuse.cli.infrared_options import add_infrared_arguments
+from crossfuse.errors import MissingDependency
 from crossfuse.fuser import luma, prepare_pair
-from crossfuse.images import PALETTES, parse_mapping, read_infrared, read_visible
+from crossfuse.images import read_infrared, read_visible
 
 EXAMPLE = "  crossfuse attention --checkpoint runs/base --ir ir.png --vis vis.png -o attention"
 
@@ -61,9 +61,6 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise MissingDependency(error.name or "torch", "crossfuse attention", "train") from error
     thresholds = HeadThresholds(**{name: getattr(args, name) for name in THRESHOLDS})
-    mapping = parse_mapping(args.ir_mapping, field="--ir-mapping")
-    if args.ir_palette is not None and args.ir_palette not in PALETTES:
-        raise UnknownName("--ir-palette", args.ir_palette, PALETTES)
     variant = checkpoint.read_record(args.checkpoint).variant
     network = checkpoint.load(args.checkpoint)
     require_attention(network, f"{args.checkpoint} ({variant})")
@@ -72,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         read_visible(args.vis, max_pixels=args.max_pixels),
         minimum_size=SMALLEST_SIDE,
         max_pixels=args.max_pixels,
-        mapping=mapping,
+        mapping=args.ir_mapping,
         polarity=args.ir_polarity,
     )
     vis = luma(pair.vis)

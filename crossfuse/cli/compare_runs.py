@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crossfuse.errors import InvalidInput
 from crossfuse.evaluation.wording import counted, mean_rank, number
+from crossfuse.output_folder import make_output_folder
 
 if TYPE_CHECKING:
     from crossfuse_training.run_comparison import Comparison
@@ -46,13 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     comparison = compare_runs(read_runs(args.runs))
     if args.output is not None:
-        try:
-            args.output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InvalidInput(
-                "--output", f"{args.output} ({error.strerror})", "a folder that can be made"
-            ) from error
-        write_comparison(comparison, args.output)
+        write_comparison(comparison, make_output_folder(args.output))
     for note in comparison.notes:
         print(f"note: {note}", file=sys.stderr)
     if args.json:

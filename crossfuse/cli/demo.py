@@ -18,8 +18,9 @@ import numpy as np
 
 from crossfuse.client import FuseResult, FusionClient
 from crossfuse.engines import UInt8Array
-from crossfuse.errors import InvalidInput, MissingDependency
+from crossfuse.errors import MissingDependency
 from crossfuse.images import encode, read_infrared, read_visible, write_file
+from crossfuse.output_folder import make_output_folder
 
 EXAMPLE = "  crossfuse demo --output demo"
 
@@ -37,10 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fuse the sample pair and say how long it took."""
-    try:
-        args.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput("--output", str(args.output), "a folder that can be made") from error
+    make_output_folder(args.output)
     ir, vis = read_infrared(SAMPLE / "ir.png"), read_visible(SAMPLE / "vis.png")
     with _server() as port, FusionClient(f"127.0.0.1:{port}") as client:
         times, result = _measure(client, ir, vis)

@@ -22,10 +22,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from crossfuse.bundles import PRECISIONS
-from crossfuse.cli.fuse import add_infrared_arguments
-from crossfuse.engines import DEVICES, load_engine
-from crossfuse.errors import InvalidInput, UnknownName
+from crossfuse.cli.infrared_options import add_infrared_arguments
+from crossfuse.cli.model_options import add_engine_arguments, open_engine
+from crossfuse.errors import InvalidInput, MissingDependency
 from crossfuse.evaluation import (
     Evaluation,
     Method,
@@ -38,11 +37,10 @@ from crossfuse.evaluation import (
     summary,
     write_reports,
 )
-from crossfuse.evaluation.checkpoints import checkpoint_method
 from crossfuse.evaluation.wording import counted, mean_rank, number
 from crossfuse.fuser import Fuser
-from crossfuse.images import PALETTES, parse_mapping
 from crossfuse.metrics import PROFILES
+from crossfuse.output_folder import make_output_folder
 
 EXAMPLE = (
     "  crossfuse evaluate --ir msrs/ir --vis msrs/vis --fused theirs=out/a --fused ours=out/b "
@@ -91,12 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
     add_infrared_arguments(parser)
-    parser.add_argument("--models", type=Path, metavar="DIR", help="a folder of bundles to add")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="default: %(default)s")
-    parser.add_argument(
-        "--precision", choices=("auto", *PRECISIONS), default="auto", help="default: %(default)s"
-    )
-    parser.add_argument("--threads", type=int, help="processors to use (default: all)")
+    add_engine_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -116,12 +109,7 @@ def run(args: argparse.Namespace) -> int:
         detections = []
         if args.detections:
             detections = score_detections(args.ground_truth, _detections(args.detections))
-        try:
-            args.output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InvalidInput(
-                "--output", f"{args.output} ({error.strerror})", "a folder that can be made"
-            ) from error
+        make_output_folder(args.output)
         with tqdm(unit="scene", disable=None, file=sys.stderr) as bar:
 
             def show_progress(done: int, total: int) -> None:
@@ -148,12 +136,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _reader(args: argparse.Namespace) -> SceneReader:
-    if args.ir_palette is not None and args.ir_palette not in PALETTES:
-        raise UnknownName("--ir-palette", args.ir_palette, PALETTES)
     return SceneReader(
         PictureFolder("--ir", args.ir),
         PictureFolder("--vis", args.vis),
-        mapping=parse_mapping(args.ir_mapping, field="--ir-mapping"),
+        mapping=args.ir_mapping,
         polarity=args.ir_polarity,
         palette=args.ir_palette,
         max_pixels=args.max_pixels,
@@ -168,18 +154,7 @@ def _methods(args: argparse.Namespace, reader: SceneReader, stack: ExitStack) ->
         yield folder_method(name or path.resolve().name, path, max_pixels=args.max_pixels)
     for text in args.model:
         name, value = _named("--model", text)
-        fuser = stack.enter_context(
-            Fuser(
-                load_engine(
-                    value,
-                    device=args.device,
-                    precision=args.precision,
-                    threads=args.threads,
-                    models=args.models,
-                ),
-                max_pixels=args.max_pixels,
-            )
-        )
+        fuser = stack.enter_context(Fuser(open_engine(args, value), max_pixels=args.max_pixels))
         engine = fuser.engine.describe()
         source = f"{engine.name}:{engine.version}, {engine.precision} on {engine.device}"
         default = engine.name if "/" in value or value.endswith(".onnx") else value
@@ -192,7 +167,15 @@ def _methods(args: argparse.Namespace, reader: SceneReader, stack: ExitStack) ->
     for text in args.checkpoint:
         name, value = _named("--checkpoint", text)
         path = Path(value)
-        yield checkpoint_method(name or path.resolve().name, path, threads=args.threads)
+        yield _checkpoint_method(name or path.resolve().name, path, args.threads)
+
+
+def _checkpoint_method(name: str, folder: Path, threads: int | None) -> Method:
+    try:
+        from crossfuse_training.checkpoint_method import checkpoint_method
+    except ImportError as error:
+        raise MissingDependency(error.name or "torch", "--checkpoint", "train") from None
+    return checkpoint_method(name, folder, threads=threads)
 
 
 def _server_method(text: str, reader: SceneReader, stack: ExitStack, max_pixels: int) -> Method:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -62,8 +61,6 @@ def run(args: argparse.Namespace) -> int:
         from crossfuse_export.onnx_export import export_onnx
     except ImportError as error:
         raise MissingDependency(error.name or "torch", "crossfuse export", "export") from error
-    # It reports every optional package that is absent.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     exported = export_onnx(
         args.checkpoint,
         args.output,
@@ -96,10 +93,5 @@ def _read_notes(path: Path | None) -> str:
 
 def _print_files(exported: Exported) -> None:
     for precision, file in exported.manifest.files.items():
-        quality = file.quality
-        psnr = "identical" if quality.psnr is None else f"{quality.psnr:.1f} dB"
-        print(
-            f"{precision}  {file.path}  sha256 {file.sha256}\n"
-            f"      against PyTorch: {psnr}, SSIM {quality.ssim:.4f}, max {quality.max_abs:g}, "
-            f"mean {quality.mean_abs:.6f} grey levels ({quality.pictures})"
-        )
+        print(f"{precision}  {file.path}  sha256 {file.sha256}")
+        print(f"      against PyTorch: {file.quality}")

@@ -13,8 +13,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crossfuse.bundles import PRECISIONS, Bundle, find_bundle
-from crossfuse.bundles.store import open_bundle
+from crossfuse.bundles import PRECISIONS, named_bundle
 from crossfuse.engines.tensorrt_key import HARDWARE
 from crossfuse.engines.tensorrt_profiles import DEFAULT_PROFILES, FORM, WORKSPACE, Profile
 from crossfuse.engines.tensorrt_store import engines_folder
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     profiles = tuple(Profile.parse(text) for text in args.profile) or DEFAULT_PROFILES
     if args.workspace < 1:
         raise InvalidInput("--workspace", str(args.workspace), "1 MiB or more")
-    bundle = _open(args.bundle)
+    bundle = named_bundle(args.bundle)
     try:
         from crossfuse_export.tensorrt_build import BuildOptions
         from crossfuse_export.tensorrt_export import export_tensorrt
@@ -82,11 +81,6 @@ def run(args: argparse.Namespace) -> int:
     for engine in exported:
         _print(engine)
     return 0
-
-
-def _open(name: str) -> Bundle:
-    is_folder = "/" in name or Path(name).is_dir()
-    return open_bundle(Path(name)) if is_folder else find_bundle(name)
 
 
 def _as_json(engine: ExportedEngine) -> dict[str, object]:

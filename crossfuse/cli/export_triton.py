@@ -10,8 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from crossfuse.bundles import PRECISIONS, find_bundle
-from crossfuse.bundles.store import open_bundle
+from crossfuse.bundles import PRECISIONS, named_bundle
 from crossfuse.errors import MissingDependency
 
 EXAMPLE = (
@@ -56,10 +55,7 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise MissingDependency(error.name or "onnx", "crossfuse export", "export") from error
     exported = export_triton(
-        [
-            open_bundle(Path(name)) if "/" in name or Path(name).is_dir() else find_bundle(name)
-            for name in args.bundle
-        ],
+        [named_bundle(name) for name in args.bundle],
         args.output,
         device=args.device,
         precision=args.precision,

@@ -12,8 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
-from crossfuse.bundles import find_bundle
-from crossfuse.bundles.store import open_bundle
+from crossfuse.bundles import named_bundle
 from crossfuse.data_folder import data_folder
 from crossfuse.errors import MissingDependency
 
@@ -50,9 +49,8 @@ def run(args: argparse.Namespace) -> int:
         raise MissingDependency(
             error.name or "torch", "crossfuse export verify", "export"
         ) from error
-    is_folder = "/" in args.bundle or Path(args.bundle).is_dir()
     report = verify(
-        open_bundle(Path(args.bundle)) if is_folder else find_bundle(args.bundle),
+        named_bundle(args.bundle),
         args.checkpoint,
         data=data_folder(),
         taps=args.taps,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,9 +14,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from crossfuse.errors import CrossFuseError, InvalidInput, OutputError
-
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
+from crossfuse.errors import CrossFuseError, ImageError, OutputError
+from crossfuse.images import PictureFolder
 
 # While one pair runs on the device, another one is read or written.
 PAIRS_AT_ONCE = 2
@@ -81,46 +80,17 @@ def fuse_folders(
 
 def match_folders(ir: Path, vis: Path, output: Path, result: FolderResult) -> list[Pair]:
     """The pairs of two folders; what has no partner, or more than one, is a failure."""
-    sides = {"ir": _by_stem(ir, result), "vis": _by_stem(vis, result)}
-    if not sides["ir"] and not sides["vis"]:
-        raise InvalidInput(
-            "ir, vis", f"no picture in {ir} or {vis}", "PNG, JPEG, WebP or TIFF files"
-        )
+    infrared, visible = PictureFolder("--ir", ir), PictureFolder("--vis", vis)
+    result.ignored_files = infrared.ignored + visible.ignored
     pairs = []
-    for stem in sorted(sides["ir"].keys() | sides["vis"].keys()):
-        files = {side: found.get(stem, []) for side, found in sides.items()}
-        problem = next(
-            (
-                f"{side}: {_problem(stem, paths, folder)}"
-                for (side, paths), folder in zip(files.items(), (ir, vis), strict=True)
-                if len(paths) != 1
-            ),
-            None,
-        )
-        if problem is not None:
-            result.failed[stem] = problem
+    for stem in sorted(infrared.stems | visible.stems):
+        try:
+            found = infrared.find(stem), visible.find(stem)
+        except ImageError as error:
+            result.failed[stem] = str(error)
         else:
-            pairs.append(Pair(stem, files["ir"][0], files["vis"][0], output / f"{stem}.png"))
+            pairs.append(Pair(stem, *found, output / f"{stem}.png"))
     return pairs
-
-
-def _by_stem(folder: Path, result: FolderResult) -> dict[str, list[Path]]:
-    found: defaultdict[str, list[Path]] = defaultdict(list)
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.is_dir():
-            continue
-        if path.suffix.lower() in PICTURE_SUFFIXES:
-            found[path.stem].append(path)
-        else:
-            result.ignored_files += 1
-    return found
-
-
-def _problem(stem: str, paths: list[Path], folder: Path) -> str:
-    if not paths:
-        return f"no picture {stem}.* in {folder}"
-    names = ", ".join(path.name for path in paths)
-    return f"{len(paths)} pictures with one stem in {folder}: {names}; keep one of them"
 
 
 def _run(pairs: list[Pair], fuse_pair: Callable[[Pair], None], result: FolderResult) -> None:

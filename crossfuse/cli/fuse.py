@@ -20,24 +20,17 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from crossfuse.bundles import DEFAULT_MODEL, PRECISIONS
 from crossfuse.cli import INTERRUPTED
 from crossfuse.cli.folders import FolderResult, Pair, fuse_folders
 from crossfuse.cli.fuse_ray import fuse_folders_with_ray
+from crossfuse.cli.infrared_options import add_infrared_arguments
+from crossfuse.cli.model_options import add_model_arguments, open_engine
 from crossfuse.cli.server_options import add_server_arguments, open_client
-from crossfuse.engines import DEVICES, UInt8Array, load_engine
-from crossfuse.errors import InvalidInput, UnknownName
+from crossfuse.engines import UInt8Array
+from crossfuse.errors import InvalidInput
 from crossfuse.fuser import Fuser
-from crossfuse.images import (
-    DEFAULT_MAX_PIXELS,
-    PALETTES,
-    POLARITIES,
-    encode,
-    parse_mapping,
-    read_infrared,
-    read_visible,
-    write_file,
-)
+from crossfuse.images import encode, read_infrared, read_visible, write_file
+from crossfuse.output_folder import make_output_folder
 
 EXAMPLE = (
     "  crossfuse fuse --ir ir.png --vis vis.png -o fused.png\n"
@@ -65,48 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_server_arguments(parser)
 
 
-def add_infrared_arguments(parser: argparse.ArgumentParser) -> None:
-    """How the infrared camera's pictures are to be read."""
-    parser.add_argument(
-        "--ir-mapping", default="percentile:1:99", metavar="RULE",
-        help="16-bit infrared to 8 bits: linear:LO:HI, percentile:LO:HI or none "
-        "(default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--ir-polarity", choices=POLARITIES, default="white-hot",
-        help="whether warm things are light or dark in the infrared picture (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--ir-palette", metavar="NAME",
-        help="turn a false-colour infrared picture back into temperatures: "
-        f"luma, or the palette it was made with ({', '.join(sorted(set(PALETTES) - {'luma'}))})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--max-pixels", type=int, default=DEFAULT_MAX_PIXELS, metavar="N",
-        help="refuse pictures with more pixels than this (default: %(default)s)",
-    )  # fmt: skip
-
-
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which model, and where it runs."""
-    parser.add_argument(
-        "--model",
-        help="name, name:version, bundle folder or .onnx file; with --server a name of its models "
-        f"(default: {DEFAULT_MODEL}, or the server's default)",
-    )  # fmt: skip
-    parser.add_argument("--models", type=Path, metavar="DIR", help="a folder of bundles to add")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="default: %(default)s")
-    parser.add_argument(
-        "--precision", choices=("auto", *PRECISIONS), default="auto", help="default: %(default)s"
-    )
-    parser.add_argument("--threads", type=int, help="processors to use (default: all)")
-
-
 def run(args: argparse.Namespace) -> int:
     """Fuse a pair or two folders."""
-    parse_mapping(args.ir_mapping, field="--ir-mapping")
-    if args.ir_palette is not None and args.ir_palette not in PALETTES:
-        raise UnknownName("--ir-palette", args.ir_palette, PALETTES)
     if args.ray:
         return _report(args, fuse_folders_with_ray(args))
     both_folders = args.ir.is_dir() and args.vis.is_dir()
@@ -129,14 +82,7 @@ def _open_fuser(args: argparse.Namespace) -> Iterator[Fuse]:
         with open_client(args, max_pixels=args.max_pixels) as client:
             yield partial(client.fuse, model=args.model)
         return
-    engine = load_engine(
-        args.model or DEFAULT_MODEL,
-        device=args.device,
-        precision=args.precision,
-        threads=args.threads,
-        models=args.models,
-    )
-    with Fuser(engine, max_pixels=args.max_pixels) as fuser:
+    with Fuser(open_engine(args, args.model), max_pixels=args.max_pixels) as fuser:
         yield fuser.fuse
 
 
@@ -144,13 +90,7 @@ def _check_output(args: argparse.Namespace, both_folders: bool) -> Path:
     """Where the picture of a single pair goes; refuses what cannot be written before any work."""
     output: Path = args.output
     if both_folders:
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InvalidInput(
-                "--output", f"{output} ({error.strerror})", "a folder that can be made"
-            ) from error
-        return output
+        return make_output_folder(output)
     if output.is_dir():
         output = output / f"{args.ir.stem}.png"
     if output.suffix.lower() not in ENCODING_OF_SUFFIX:

@@ -23,6 +23,7 @@ from crossfuse.engines import load_engine, precision_choices
 from crossfuse.errors import CrossFuseError, InvalidInput, MissingDependency, OutputError
 from crossfuse.fuser import Fuser
 from crossfuse.images import decode_infrared, decode_visible, encode
+from crossfuse.output_folder import make_output_folder
 
 # Pairs that are handed out together; what an actor that is lost had is done again.
 PAIRS_PER_BLOCK = 8
@@ -36,7 +37,11 @@ def fuse_folders_with_ray(args: argparse.Namespace) -> FolderResult:
     for name, folder in folders.items():
         if not folder.is_dir():
             raise InvalidInput(f"--{name}", str(folder), "a folder; --ray is for two folders")
-    output = _make(as_folder(args.output))
+    output = as_folder(args.output)
+    if isinstance(output, StoredPath):
+        output.make()
+    else:
+        make_output_folder(output)
     result = FolderResult()
     pairs = match_folders(folders["ir"], folders["vis"], output, result)
     result.total = len(pairs) + len(result.failed)
@@ -49,19 +54,6 @@ def fuse_folders_with_ray(args: argparse.Namespace) -> FolderResult:
         _run(args, model, todo, result)
     result.seconds = time.perf_counter() - started
     return result
-
-
-def _make(output: Path) -> Path:
-    try:
-        if isinstance(output, StoredPath):
-            output.make()
-        else:
-            output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(
-            "--output", f"{output} ({error.strerror or error})", "a folder that can be made"
-        ) from error
-    return output
 
 
 def _found(args: argparse.Namespace) -> Path:

@@ -12,8 +12,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from crossfuse.bundles import BrokenBundle, Bundle, find_bundle, installed_bundles
-from crossfuse.bundles.store import open_bundle
+from crossfuse.bundles import BrokenBundle, Bundle, installed_bundles, named_bundle
 from crossfuse.errors import BundleError
 
 EXAMPLE = "  crossfuse models list\n  crossfuse models show crossfuse-rt"
@@ -70,7 +69,7 @@ def _summary(bundle: Bundle) -> dict[str, object]:
 
 
 def _show(args: argparse.Namespace) -> int:
-    bundle = _open(args.model, args.models)
+    bundle = named_bundle(args.model, args.models)
     if args.json:
         print(json.dumps({**asdict(bundle.manifest), "folder": str(bundle.folder)}, indent=2))
         return 0
@@ -83,14 +82,8 @@ def _show(args: argparse.Namespace) -> int:
         f"{manifest.minimum_size}x{manifest.minimum_size}"
     )
     for precision, entry in manifest.files.items():
-        quality = entry.quality
-        psnr = "identical" if quality.psnr is None else f"{quality.psnr:.1f} dB"
         print(f"{precision:<14}{entry.path}  sha256 {entry.sha256}")
-        print(
-            f"{'':<14}against PyTorch fp32: {psnr}, SSIM {quality.ssim:.4f}, "
-            f"max {quality.max_abs:g}, mean {quality.mean_abs:.4f} grey levels "
-            f"({quality.pictures})"
-        )
+        print(f"{'':<14}against PyTorch fp32: {entry.quality}")
     metrics = "  ".join(f"{name} {value:.3f}" for name, value in manifest.quality.metrics.items())
     print(f"quality       {metrics} ({manifest.quality.profile}, {manifest.quality.pictures})")
     print(f"trained       {manifest.training.recipe}")
@@ -105,11 +98,14 @@ def _show(args: argparse.Namespace) -> int:
 
 def _verify(args: argparse.Namespace) -> int:
     if args.model:
-        bundles = [_open(model, args.models) for model in args.model]
+        bundles = [named_bundle(model, args.models) for model in args.model]
         broken: list[BrokenBundle] = []
     else:
         bundles, broken = installed_bundles(args.models)
-    rows = [{"model": entry.folder.name, "ok": False, "reason": entry.reason} for entry in broken]
+    rows = [
+        {"model": ":".join(entry.folder.parts[-2:]), "ok": False, "reason": entry.reason}
+        for entry in broken
+    ]
     for bundle in bundles:
         try:
             bundle.verify()
@@ -122,7 +118,3 @@ def _verify(args: argparse.Namespace) -> int:
         for row in rows:
             print(f"{row['model']}: " + ("ok" if row["ok"] else f"FAILED: {row['reason']}"))
     return 0 if all(row["ok"] for row in rows) else 1
-
-
-def _open(model: str, models: Path | None) -> Bundle:
-    return open_bundle(Path(model)) if "/" in model else find_bundle(model, models)

@@ -68,12 +68,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         from crossfuse_server.app import FusionServer
         from crossfuse_server.logs import written
+        from crossfuse_server.signals import handle_signals
     except ImportError as error:
         raise MissingDependency(error.name or "a package", "serving", "cpu,server") from error
     with written(settings.log_format, settings.log_level) as lines:
         server = FusionServer(settings)
         server.start()
-        server.handle_signals()
+        handle_signals(server)
         lines.say(f"listening on {settings.host}:{server.port}")
         if server.http_port:
             lines.say(f"http on {settings.host}:{server.http_port}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from crossfuse.errors import ImageError, MissingDependency, OutputError
+from crossfuse.errors import ImageError, InvalidInput, MissingDependency, OutputError
 from crossfuse.images import MAX_FILE_BYTES, read_bytes, write_file
 
 # A path keeps one slash of the two.
@@ -49,7 +49,12 @@ class StoredPath(PurePosixPath):
     def make(self) -> None:
         """Make the folder, where the store has folders."""
         filesystem, place = self._located()
-        filesystem.create_dir(place, recursive=True)
+        try:
+            filesystem.create_dir(place, recursive=True)
+        except OSError as error:
+            raise InvalidInput(
+                "--output", f"{self} ({error})", "a folder that can be made"
+            ) from error
 
     def read(self) -> bytes:
         """The whole content, if it is not too large for a picture."""

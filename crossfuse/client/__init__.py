@@ -10,6 +10,7 @@ frames.py                            numbers of a stream's frames, answers back 
 retries.py                           when a failed call is tried again
 errors.py, statuses.py               the client's own errors, and which status becomes which
 transports.py, *_transport.py        what stands between client and server; can be replaced
+oip_messages.py, oip_options.py      what the Open Inference Protocol carries, and what it cannot
 """
 
 from __future__ import annotations

@@ -77,6 +77,7 @@ def read_server_info(message: pb.GetServerInfoResponse) -> ServerInfo:
             max_message_bytes=message.limits.max_message_bytes,
             max_queue=message.limits.max_queue,
             max_in_flight=message.limits.max_in_flight,
+            max_queue_bytes=message.limits.max_queue_bytes,
         ),
         models=tuple(map(read_model, message.models)),
         uptime_s=message.uptime_s,
@@ -100,6 +101,7 @@ def read_model(message: pb.ModelInfo) -> ModelInfo:
         provider=message.provider,
         minimum_size=message.minimum_size,
         quality=dict(message.quality),
+        max_batch=message.max_batch,
     )
 
 

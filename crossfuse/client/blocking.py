@@ -38,9 +38,9 @@ class FusionClient(BaseClient):
 
     target: HOST:PORT. timeout: seconds for one call with all its retries, unless the call says
     otherwise. retries: how often a call is tried again when the server is busy or not to be
-    reached; while it is loading it is waited for; 0 turns both off. A stream that has begun is
-    never tried again. token: presented with every call; without TLS anyone on the way can read
-    it. tls: True for the roots this machine trusts, or TlsOptions. max_pixels: the largest
+    reached; while it is loading it is waited for; 0 turns both off. A stream that has begun goes on
+    by its own `reconnect` alone. token: presented with every call; without TLS anyone on the way
+    can read it. tls: True for the roots this machine trusts, or TlsOptions. max_pixels: the largest
     picture, as in the server's settings. protocol: "oip" speaks the Open Inference Protocol, as
     Triton does (docs/oip.md). transport: takes the place of the connection.
     """

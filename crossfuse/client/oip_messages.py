@@ -22,10 +22,9 @@ from crossfuse.errors import CrossFuseError
 from crossfuse.fuser import luma
 from crossfuse.images import HeldMapping, Pixels, map_infrared
 from crossfuse.images.infrared import BLACK_HOT, WHITE_HOT
-from crossfuse.oip import ModelInferRequest
+from crossfuse.oip import STATUS_PARAMETER, ModelInferRequest
 from crossfuse.v1 import fusion_pb2 as pb
 
-STATUS_PARAMETER = "crossfuse_status"
 OUR_SERVER = "crossfuse"
 """Whose index begins with the model of requests that name none; Triton has no such model."""
 NUMBERS = {status.name: number for number, status in STATUS_CODES.items()}

@@ -13,18 +13,18 @@ from crossfuse.errors import CrossFuseError
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the server's time for one pair went, in microseconds."""
+    """Where the server's time for one pair went, in microseconds; every moment is of one phase."""
 
     decode_us: int
     """Reading the pictures out of the request: decoding, mapping, aligning."""
     queue_us: int
-    """Waiting for a worker."""
+    """Waiting: for a decoder, an engine or a processor, on a stream for the frames before."""
     infer_us: int
     """Running the model."""
     encode_us: int
-    """Encoding the fused picture."""
+    """Writing the answer: encoding the fused picture, building the message."""
     total_us: int
-    """All of the above and what lies between them; not the way to the server and back."""
+    """The sum of the phases; not the way to the server and back."""
     batch_size: int
     """How many pairs ran through the model together."""
 
@@ -56,7 +56,8 @@ class StreamResult:
     timings: Timings | None = None
     """None unless fused."""
     dropped: str | None = None
-    """Why the stream's rules dropped the frame; begins with `overrun` or `deadline`."""
+    """Why it was not fused: begins with `overrun` or `deadline`, the stream's own rules, or with
+    `reconnect`, where the connection broke and newer pictures were sent in its place."""
     error: CrossFuseError | None = None
     """What is wrong with this frame alone."""
 
@@ -70,7 +71,8 @@ class ModelInfo:
     state: str
     """loading, serving, draining or failed."""
     message: str
-    """The reason where the state is failed."""
+    """The reason where the state is failed; else what is wrong beside, such as a newer bundle that
+    could not be loaded in its place."""
     is_default: bool
     """Whether calls that name no model get this one."""
     architecture: str
@@ -86,6 +88,8 @@ class ModelInfo:
     """Least height and width in pixels."""
     quality: Mapping[str, float]
     """Fusion metrics on the held-out pictures that its manifest states."""
+    max_batch: int
+    """Most pairs that run through it together; 1 where calls are not batched."""
 
     @property
     def reference(self) -> str:
@@ -105,6 +109,8 @@ class ServerLimits:
     """Most calls that wait for one model."""
     max_in_flight: int
     """Most frames one stream may have in flight."""
+    max_queue_bytes: int
+    """Most bytes of messages and pictures that calls of all clients may hold together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,9 @@ def _unavailable(
             f"the server could not be reached at {address}: {reason}; "
             "start one with: crossfuse serve"
         )
-    return ConnectionLost(f"no answer from {address}: {message}")
+    return ConnectionLost(
+        f"no answer from {address}: {message}; it ended, or a proxy gave up: try again"
+    )
 
 
 def _rich_status(call: Any) -> Status | None:

@@ -1,7 +1,8 @@
 """What stands between a client and a server, and can be replaced.
 
 A transport carries the messages of crossfuse.v1 and raises the errors of crossfuse.client. The
-clients use GrpcTransport, unless they are given another: LocalTransport needs no network.
+clients use GrpcTransport, or OipTransport where they are told so by `protocol`, unless they are
+given another: LocalTransport needs no network.
 """
 
 from __future__ import annotations

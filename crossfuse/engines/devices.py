@@ -16,6 +16,11 @@ log = logging.getLogger(__name__)
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 
 
+def available_cpus() -> int:
+    """The processors this process may use, which in a container are fewer than the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def precision_choices(precision: str, device: str) -> tuple[str, ...]:
     """The precisions to try, in order.
 

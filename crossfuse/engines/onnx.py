@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import threading
 from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
 import onnxruntime
 
 from crossfuse.bundles import GRAPH_INPUTS, GRAPH_OUTPUTS, ModelFile
 from crossfuse.engines.base import Engine, EngineDescription, UInt8Array
+from crossfuse.engines.devices import available_cpus
+from crossfuse.engines.onnx_buffers import DeviceBuffers
 from crossfuse.errors import (
     BundleError,
     DeviceLost,
@@ -42,11 +40,6 @@ DEVICE_LOST = re.compile(
     r"unspecified launch failure|cudaErrorDevicesUnavailable",
     re.IGNORECASE,
 )
-
-
-def available_cpus() -> int:
-    """The processors this process may use, which in a container are fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class OnnxEngine(Engine):
@@ -146,45 +139,8 @@ class OnnxEngine(Engine):
             onnxruntime.preload_dlls()
         return onnxruntime.InferenceSession(content, options, providers=providers)
 
-    def _own_buffers(self, device: str, device_id: int) -> _DeviceBuffers | None:
-        return None if device == "cpu" else _DeviceBuffers(self._session, device_id)
-
-
-class _DeviceBuffers:
-    """Device memory for the last shape, so that calls of one size allocate nothing."""
-
-    def __init__(self, session: Any, device_id: int, device_type: str = "cuda") -> None:
-        self._session = session
-        self._place = (device_type, device_id)
-        self._shape: tuple[int, ...] = ()
-        self._values: dict[str, Any] = {}
-        self._binding = session.io_binding()
-        self._lock = threading.Lock()
-
-    def run(self, ir: UInt8Array, vis: UInt8Array) -> UInt8Array:
-        with self._lock:
-            if self._shape != vis.shape:
-                self._allocate(ir.shape, vis.shape)
-            self._values["ir"].update_inplace(ir)
-            self._values["vis"].update_inplace(vis)
-            self._session.run_with_iobinding(self._binding)
-            self._binding.synchronize_outputs()
-            # numpy() of memory that is already on the host is a view of the buffer that the next
-            # call overwrites.
-            return np.array(self._values["fused"].numpy(), copy=True)
-
-    def _allocate(self, ir_shape: tuple[int, ...], vis_shape: tuple[int, ...]) -> None:
-        self._shape = ()
-        self._binding.clear_binding_inputs()
-        self._binding.clear_binding_outputs()
-        for name, shape in (("ir", ir_shape), ("vis", vis_shape), ("fused", vis_shape)):
-            self._values[name] = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
-                shape, np.uint8, *self._place
-            )
-        self._binding.bind_ortvalue_input("ir", self._values["ir"])
-        self._binding.bind_ortvalue_input("vis", self._values["vis"])
-        self._binding.bind_ortvalue_output("fused", self._values["fused"])
-        self._shape = vis_shape
+    def _own_buffers(self, device: str, device_id: int) -> DeviceBuffers | None:
+        return None if device == "cpu" else DeviceBuffers(self._session, device_id)
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
@@ -227,7 +183,7 @@ def _check_assignment(session: onnxruntime.InferenceSession, device: str, wanted
     if strangers:
         raise ProviderUnavailable(
             f"device: {device!r} was asked for, but onnxruntime placed "
-            f"{', '.join(sorted(strangers))}"
+            f"{', '.join(sorted(strangers))}; take another --precision, or --device cpu"
         )
 
 

@@ -18,7 +18,8 @@ import onnxruntime
 
 from crossfuse.bundles import ModelFile
 from crossfuse.engines.base import UInt8Array
-from crossfuse.engines.onnx import PROVIDERS, OnnxEngine, _DeviceBuffers
+from crossfuse.engines.onnx import PROVIDERS, OnnxEngine
+from crossfuse.engines.onnx_buffers import DeviceBuffers
 from crossfuse.engines.tensorrt_api import installed_tensorrt
 from crossfuse.engines.tensorrt_profiles import ONE_PROFILE, WORKSPACE, fit, joined
 from crossfuse.engines.tensorrt_store import own_folder
@@ -83,7 +84,7 @@ class RtxEngine(ProfiledOnnxEngine):
         options.add_provider_for_devices([devices[device_id]], dict(provider_options))
         return onnxruntime.InferenceSession(content, options)
 
-    def _own_buffers(self, device: str, device_id: int) -> _DeviceBuffers | None:
+    def _own_buffers(self, device: str, device_id: int) -> DeviceBuffers | None:
         # The plain package of onnxruntime has no CUDA memory to hand out; the plugin copies.
         return None
 

@@ -33,8 +33,8 @@ _CAPTURE_OF_THIS_THREAD = 1
 class Cuda:
     """One GPU; calls may come from any thread once it called `use`."""
 
-    def __init__(self, device_id: int, library: Any = None) -> None:
-        self._library = library or _load()
+    def __init__(self, device_id: int) -> None:
+        self._library: Any = _load()
         self._call("cuInit", c_uint(0))
         count = c_int()
         self._call("cuDeviceGetCount", byref(count))

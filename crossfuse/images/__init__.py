@@ -8,6 +8,7 @@ from __future__ import annotations
 from crossfuse.images.decode import decode, decode_infrared, decode_raw, decode_visible
 from crossfuse.images.encode import DEFAULT_QUALITY, ENCODINGS, encode
 from crossfuse.images.files import read_bytes, read_infrared, read_visible, write_file
+from crossfuse.images.folders import PICTURE_SUFFIXES, PictureFolder
 from crossfuse.images.formats.base import ImageHeader
 from crossfuse.images.header import read_header
 from crossfuse.images.infrared import (
@@ -32,6 +33,7 @@ __all__ = [
     "ENCODINGS",
     "MAX_FILE_BYTES",
     "PALETTES",
+    "PICTURE_SUFFIXES",
     "POLARITIES",
     "HeldMapping",
     "ImageHeader",
@@ -39,6 +41,7 @@ __all__ = [
     "LinearMapping",
     "NoMapping",
     "PercentileMapping",
+    "PictureFolder",
     "Pixels",
     "decode",
     "decode_infrared",

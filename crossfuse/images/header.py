@@ -16,6 +16,10 @@ _REFUSED_SIGNATURES = {
     b"%PDF": "a PDF",
     **dict.fromkeys(tiff.BIG_SIGNATURES, "a BigTIFF"),
 }
+_REFUSED_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), "an AVIF"),
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "a HEIC"),
+}
 
 
 def read_header(data: bytes, *, field: str = "image") -> ImageHeader:
@@ -49,12 +53,12 @@ def _parse(data: bytes, field: str) -> ImageHeader:
 
 
 def _describe(data: bytes) -> str:
-    """What bytes that we do not accept seem to be."""
+    """What bytes that we do not accept seem to be; none of them, as messages end up in logs."""
     if not data:
         return "0 bytes"
     for signature, name in _REFUSED_SIGNATURES.items():
         if data.startswith(signature):
             return name
     if data[4:8] == b"ftyp":
-        return f"a file of type {data[8:12].decode('ascii', 'replace')!r}"
-    return f"{len(data)} bytes that begin with {data[:8]!r}"
+        return _REFUSED_BRANDS.get(data[8:12], "a video (MP4 or its kin)")
+    return f"{len(data)} bytes that begin as no picture does"

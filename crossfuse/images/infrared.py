@@ -21,6 +21,7 @@ _FORMS: Final = (
     "linear:LO:HI with 0 <= LO < HI <= 65535, "
     "percentile:P_LO:P_HI with 0 <= P_LO < P_HI <= 100, or none"
 )
+_FOLLOW: Final = 0.02
 _LEVELS: Final = np.arange(65536, dtype=np.float32)
 
 
@@ -116,44 +117,25 @@ class HeldMapping:
     """Maps the frames of one stream to uint8; its limits follow the scene too slowly to flicker.
 
     The first frame that is not flat sets the limits (a camera may start behind its shutter).
-    Every later one moves them by `follow` of the way to its own: at 25 frames a second the
-    default takes 2 s for 63 % of a step. Flat frames move nothing.
+    Every later one moves them by a fiftieth of the way to its own: at 25 frames a second 63 % of
+    a step takes 2 s. Flat frames move nothing.
     """
 
-    def __init__(
-        self,
-        mapping: IrMapping = DEFAULT_MAPPING,
-        *,
-        polarity: str = WHITE_HOT,
-        follow: float = 0.02,
-        field: str = "ir",
-    ) -> None:
-        if not 0 <= follow <= 1:
-            raise InvalidInput("follow", str(follow), "0 (hold for ever) to 1 (every frame anew)")
+    def __init__(self, mapping: IrMapping = DEFAULT_MAPPING, *, polarity: str = WHITE_HOT) -> None:
         check_polarity(polarity)
         self._mapping = mapping
         self._polarity = polarity
-        self._follow = follow
-        self._field = field
         self._limits: tuple[float, float] | None = None
-
-    @property
-    def limits(self) -> tuple[float, float] | None:
-        """Levels that become 0 and 255 at present; None before the first 16-bit frame."""
-        return self._limits
 
     def apply(self, frame: Pixels) -> NDArray[np.uint8]:
         """The next frame of the stream, uint8 or uint16 HxW, as uint8 HxW with hot white."""
         if frame.dtype == np.uint8:
             return _white_hot(frame.astype(np.uint8, copy=False), self._polarity)
         wide = frame.astype(np.uint16, copy=False)
-        seen = _declared(self._mapping, self._field).limits(wide)
+        seen = _declared(self._mapping, "ir").limits(wide)
         if seen[0] < seen[1]:
             low, high = self._limits or seen
-            self._limits = (
-                low + self._follow * (seen[0] - low),
-                high + self._follow * (seen[1] - high),
-            )
+            self._limits = low + _FOLLOW * (seen[0] - low), high + _FOLLOW * (seen[1] - high)
         return _white_hot(_apply(wide, self._limits or seen), self._polarity)
 
 

@@ -15,16 +15,15 @@ def validate_pair(
     min_size: int = 1,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     same_size: bool = True,
-    fields: tuple[str, str] = ("ir", "vis"),
 ) -> None:
     """InvalidInput unless `ir` is uint8 or uint16 HxW and `vis` uint8 HxWx3 RGB or HxW.
 
     Both must be at least `min_size` on each side and at most `max_pixels` large. Where an
     alignment brings the infrared picture to the visible one, `same_size` is False.
     """
-    ir_size = _check(ir, ("uint8", "uint16"), (2,), fields[0])
-    vis_size = _check(vis, ("uint8",), (2, 3), fields[1])
-    for (width, height), field in zip((ir_size, vis_size), fields, strict=True):
+    ir_size = _check(ir, ("uint8", "uint16"), (2,), "ir")
+    vis_size = _check(vis, ("uint8",), (2, 3), "vis")
+    for (width, height), field in ((ir_size, "ir"), (vis_size, "vis")):
         if min(width, height) < min_size:
             raise InvalidInput(
                 field, f"a picture of {width}x{height}", f"at least {min_size} pixels on each side"
@@ -32,8 +31,8 @@ def validate_pair(
         check_pixels(width, height, max_pixels, field)
     if same_size and ir_size != vis_size:
         raise InvalidInput(
-            fields[0],
-            f"{ir_size[0]}x{ir_size[1]} while {fields[1]} is {vis_size[0]}x{vis_size[1]}",
+            "ir",
+            f"{ir_size[0]}x{ir_size[1]} while vis is {vis_size[0]}x{vis_size[1]}",
             "two pictures of the same size, or an alignment (homography)",
         )
 

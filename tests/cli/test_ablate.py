@@ -101,7 +101,9 @@ def test_every_shipped_study_has_recipes_that_hold(
     runs = planned(path, capsys, "--output", str(tmp_path))
     assert len(runs) == {"enhancements": 53, "gaff": 29, "small": 16}[name]
     more = planned(path, capsys, "--output", str(tmp_path), "seeds=[1, 2]")
-    assert all(run["id"].endswith(f"_seed{run['seed']}") for run in more if run["seed"])
+    seeded = [run for run in more if run["seed"]]
+    assert seeded
+    assert all(run["id"].endswith(f"_seed{run['seed']}") for run in seeded)
 
 
 def test_the_shipped_studies_are_all_tested(root: Path) -> None:

@@ -87,10 +87,14 @@ def test_markdown_holds_a_table(report: Path) -> None:
         (["engine", "--precision", "fp8"], "--precision: got 'fp8'"),
         (["engine", "--seconds", "0"], "--seconds: got 0; valid: a number above 0"),
         (["engine", "--device", "cuda"], "--device: got 'cuda', but this onnxruntime has no"),
+        (["engine", "--device", "tensorrt"], "device: 'tensorrt' cannot be used here: "),
         (["serve", "--rate", "fast"], "--rate: got 'fast'; valid: calls per second"),
         (["serve", "--mode", "batch"], "--mode: got 'batch'; valid: "),
         (["serve", "--encoding", "bmp"], "--encoding: got 'bmp'; valid: "),
         (["serve", "--size", "64x64,96x96"], "--size: got 64x64,96x96; valid: one size"),
+        (["serve", "--search", "-1"], "--search: got -1; valid: seconds, or 0 for no search"),
+        (["serve", "--token-file", "absent"], "--token-file: got absent; valid: a readable"),
+        (["join", "absent"], "report: got absent"),
     ],
 )
 def test_bad_input_has_exit_code_2(

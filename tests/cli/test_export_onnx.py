@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ import pytest
 
 from crossfuse.bundles import Manifest
 from crossfuse.cli import main
-from crossfuse.data_folder import data_folder
-from crossfuse.errors import InvalidInput
+from crossfuse.cli.export import ACTIONS
 from crossfuse_export import onnx_export
 from crossfuse_export.errors import QualityMissed
 from crossfuse_export.onnx_export import Exported
@@ -97,21 +97,6 @@ def test_help_names_every_action(capsys: pytest.CaptureFixture[str]) -> None:
         main(["export", "--help"])
     assert ended.value.code == 0
     printed = capsys.readouterr().out
-    assert "onnx" in printed
-    assert "verify" in printed
+    for name, (_, summary) in ACTIONS.items():
+        assert re.search(rf"^ +{name} +{re.escape(summary)}$", printed, re.MULTILINE)
     assert "example:" in printed
-
-
-def test_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "shared" / "data").mkdir(parents=True)
-    (tmp_path / "checkout").mkdir()
-    monkeypatch.chdir(tmp_path / "checkout")
-    monkeypatch.setenv("CROSSFUSE_DATA", str(tmp_path))
-    assert data_folder() == tmp_path
-    monkeypatch.setenv("CROSSFUSE_DATA", str(tmp_path / "none"))
-    with pytest.raises(InvalidInput, match=r"CROSSFUSE_DATA: got .*none; valid: a folder"):
-        data_folder()
-    monkeypatch.delenv("CROSSFUSE_DATA")
-    assert data_folder() == Path("../shared/data")
-    monkeypatch.chdir(tmp_path)
-    assert data_folder() is None

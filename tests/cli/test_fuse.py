@@ -210,7 +210,7 @@ def test_ctrl_c_in_the_middle_keeps_what_is_done_and_resumes(
     process.send_signal(signal.SIGINT)
     printed, errors = process.communicate(timeout=60)
     assert "Traceback" not in errors
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     result = json.loads(printed)
     assert result["interrupted"] is True
     assert result["fused"] == len(names(out)) < total

@@ -50,6 +50,14 @@ def test_verify_finds_a_changed_file(mean_bundle: Path, capsys: pytest.CaptureFi
     assert "mean:1: FAILED" in capsys.readouterr().out
 
 
+def test_verify_names_a_bundle_that_cannot_be_read(
+    mean_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (mean_bundle / "manifest.json").write_text("{")
+    assert main(["models", "verify", "--models", str(mean_bundle.parent.parent)]) == 1
+    assert "mean:1: FAILED: " in capsys.readouterr().out
+
+
 def test_an_unknown_model_is_bad_input(
     mean_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

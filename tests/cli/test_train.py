@@ -49,7 +49,9 @@ def test_a_run_says_how_it_goes_and_ends_with_its_held_out_loss(
     result = json.loads(capsys.readouterr().out)
     assert result["steps"] == 3
     assert result["run"] == "runs/smoke-autoencoder"
-    assert result["held_out_loss"] <= result["held_out_loss_before"] * 2
+    losses = (result["held_out_loss_before"], result["held_out_loss"])
+    told = "held-out loss {:.4g} -> {:.4g}".format(*losses)
+    assert told == shown.out.splitlines()[0], "a run that is over is not gone on with"
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,9 @@ def test_a_name_that_does_not_resolve() -> None:
 def test_statuses_of_proxies() -> None:
     unavailable = error_of_status(grpc.StatusCode.UNAVAILABLE, "no healthy upstream", "far:1")
     assert type(unavailable) is ConnectionLost
-    assert str(unavailable) == "no answer from far:1: no healthy upstream"
+    assert str(unavailable) == (
+        "no answer from far:1: no healthy upstream; it ended, or a proxy gave up: try again"
+    )
     denied = error_of_status(grpc.StatusCode.PERMISSION_DENIED, "not you", "far:1")
     assert type(denied) is AccessDenied
     other = error_of_status(grpc.StatusCode.DATA_LOSS, "bits fell out", "far:1")

@@ -133,6 +133,7 @@ def test_server_info_and_models(client: FusionClient, server: FusionServer) -> N
     assert (info.state, client.health()) == ("serving", "serving")
     assert info.limits.max_queue == server.settings.max_queue
     assert info.limits.max_pixels == server.settings.max_pixels
+    assert info.limits.max_queue_bytes == server.settings.queue_bytes
     assert info.runtime.startswith("onnxruntime")
     models = client.models()
     assert [model.reference for model in models] == ["mean:1", "mean:2"]
@@ -141,6 +142,7 @@ def test_server_info_and_models(client: FusionClient, server: FusionServer) -> N
     first = models[0]
     assert (first.state, first.precision, first.devices) == ("serving", "fp32", ("cpu",))
     assert len(first.sha256) == 64
+    assert first.max_batch == 1, "calls are not batched on a CPU"
 
 
 @pytest.mark.parametrize("kind", ["call", "stream"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_a_source_that_waits_for_its_results(ir: Any, vis: Any) -> None:
     def source() -> Iterator[Any]:
         for number in range(4):
             while len(seen) < number:
-                pass
+                time.sleep(0.001)
             yield ir, vis
 
     transport = Breaking([1, 1])

@@ -7,15 +7,19 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 import pytest
+from fastapi.routing import APIRoute
 
 from crossfuse.cli import COMMANDS, load_command
 from crossfuse_docs import command_line
 from crossfuse_docs.blocks import blocks, command_lines, guide_pages
 from crossfuse_docs.links import FENCE, markdown_files, problems, slug
+from crossfuse_server.http import fuse, information, live, probes, samples
+from crossfuse_server.settings import ENVIRONMENT_PREFIX, ServerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 # Flags of other programs that pages name alone.
@@ -28,6 +32,7 @@ FOREIGN = {
     "--nodes",
     "--system-site-packages",
 }
+FOLDERS = "benchmarks|deploy|docs|examples|export|protos|server|tests|training"
 UNDONE = "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3))
 
 
@@ -59,9 +64,48 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     ]
 
 
-def all_commands() -> Iterator[tuple[str, list[str]]]:
+def pages() -> Iterator[tuple[str, str]]:
+    """Every Markdown file of the repository: its path and its text."""
     for path in markdown_files(ROOT):
-        text = (ROOT / path).read_text(encoding="utf-8")
+        yield path, (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_files_that_are_named_exist(root: Path) -> None:
+    for path, text in pages():
+        for named in re.findall(rf"\b(?:{FOLDERS})/[\w./-]*\w", text):
+            assert (root / named).exists(), f"{path}: {named}"
+
+
+def test_make_targets_that_are_named_exist(root: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.MULTILINE))
+    for path, text in pages():
+        assert set(re.findall(r"`make ([a-z-]+)", text)) <= targets, path
+
+
+def test_variables_that_are_named_are_settings() -> None:
+    settings = {entry.name.upper() for entry in fields(ServerSettings)}
+    for path, text in pages():
+        assert set(re.findall(rf"{ENVIRONMENT_PREFIX}([A-Z_]+)", text)) <= settings, path
+
+
+def test_addresses_that_are_named_are_served() -> None:
+    routers = (fuse.router, information.router, live.router, probes.router, samples.router)
+    patterns = [
+        re.sub(r"{\w+}", r"[^/]+", route.path)
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+    ]
+    found = 0
+    for path, text in pages():
+        for named in re.findall(r"`(?:GET |POST )?(/(?:[a-z]+z|metrics|v1/[\w/]+))`", text):
+            assert any(re.fullmatch(pattern, named) for pattern in patterns), f"{path}: {named}"
+            found += 1
+    assert found > 20
+
+
+def all_commands() -> Iterator[tuple[str, list[str]]]:
+    for path, text in pages():
         for words in command_lines(text):
             yield path, words
 
@@ -86,7 +130,7 @@ def test_commands_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     assert count > 60
 
 
-def test_flags_named_in_prose_exist(root: Path) -> None:
+def test_flags_named_in_prose_exist() -> None:
     known = {
         flag
         for name in COMMANDS
@@ -94,8 +138,8 @@ def test_flags_named_in_prose_exist(root: Path) -> None:
         for action in command_line.options(parser)
         for flag in (*action.option_strings, "--debug", "--version")
     }
-    for path in markdown_files(root):
-        prose = FENCE.sub("", (root / path).read_text(encoding="utf-8"))
+    for path, text in pages():
+        prose = FENCE.sub("", text)
         for flag in re.findall(r"`(?:crossfuse [^`\n]*?)?(--[a-z][a-z0-9-]*)[^`\n]*`", prose):
             assert flag in known | FOREIGN, f"{path}: {flag}"
 

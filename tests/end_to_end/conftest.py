@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,6 @@ def server() -> Iterator[str]:
     address = f"127.0.0.1:{running.port}"
     with FusionClient(address) as client:
         while client.health() == "loading":
-            pass
+            time.sleep(0.05)
     yield address
     running.stop()

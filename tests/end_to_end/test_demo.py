@@ -12,8 +12,12 @@ from crossfuse.images import read_infrared, read_visible
 
 
 def test_the_demo_writes_four_pictures_and_a_latency_line(
-    tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    root: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where the embedded model is all there is
     output = tmp_path / "demo"
     assert main(["demo", "--output", str(output)]) == 0
     assert "latency: 640x480 through gRPC in " in capsys.readouterr().out

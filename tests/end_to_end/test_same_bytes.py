@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,15 +43,32 @@ def test_twenty_real_pairs(tmp_path: Path, data_dir: Path, server: str) -> None:
         assert image.std(axis=2).max() > 0, "the colour is gone"
 
 
-@pytest.mark.parametrize("grey", [False, True])
-@pytest.mark.parametrize("size", [(32, 32), (33, 47), (247, 359), (480, 640), (1080, 1920)])
-def test_any_size_alone_and_in_a_batch(size: tuple[int, int], grey: bool) -> None:
-    fuser = crossfuse.load(device="cpu")
-    pairs = [crossfuse.synthetic.pair(seed, *size) for seed in range(4)]
+@pytest.fixture(scope="module")
+def fuser() -> Iterator[crossfuse.Fuser]:
+    with crossfuse.load(device="cpu") as loaded:
+        yield loaded
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "grey"),
+    [
+        ((32, 32), 4, False),
+        ((33, 47), 4, False),
+        ((33, 47), 4, True),
+        ((247, 359), 4, False),
+        ((480, 640), 4, True),
+        ((480, 640), 3, False),
+        ((1080, 1920), 2, False),
+    ],
+)
+def test_any_size_alone_and_in_a_batch(
+    fuser: crossfuse.Fuser, size: tuple[int, int], count: int, grey: bool
+) -> None:
+    pairs = [crossfuse.synthetic.pair(seed, *size) for seed in range(count)]
     if grey:
         pairs = [(ir, vis[..., 1].copy()) for ir, vis in pairs]
     alone = np.stack([fuser.fuse(ir, vis) for ir, vis in pairs])
-    assert alone.shape == (4, *size) if grey else (4, *size, 3)
+    assert alone.shape == ((count, *size) if grey else (count, *size, 3))
 
     irs = np.stack([ir for ir, _ in pairs])
     vises = np.stack([np.dstack([vis] * 3) if grey else vis for _, vis in pairs])

@@ -23,7 +23,8 @@ from crossfuse.engines.tensorrt_profiles import WORKSPACE, Profile
 from crossfuse.engines.tensorrt_routes import open_native
 from crossfuse.engines.tensorrt_store import StoredEngine, write_engine
 from crossfuse.errors import InvalidInput, ProviderUnavailable
-from crossfuse_export.parity import compare, judge, pictures_of, real_pictures
+from crossfuse_export.parity import compare, judge
+from crossfuse_export.pictures import pictures_of, real_pictures
 from crossfuse_export.reference import Reference
 from crossfuse_export.tensorrt_build import BuildOptions
 from crossfuse_export.tensorrt_export import export_tensorrt

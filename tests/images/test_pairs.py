@@ -52,8 +52,3 @@ def test_empty_arrays_without_a_minimum() -> None:
 
 def test_an_alignment_allows_two_sizes() -> None:
     validate_pair(IR, VIS[:4], same_size=False)
-
-
-def test_fields_are_named_as_asked() -> None:
-    with pytest.raises(InvalidInput, match=r"^b\.png: got uint16"):
-        validate_pair(IR, VIS.astype(np.uint16), fields=("a.png", "b.png"))

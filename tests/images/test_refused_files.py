@@ -79,7 +79,7 @@ def test_a_flipped_bit_of_a_png_is_found_by_its_checksum(
 ) -> None:
     data = bytearray(save(colour, "PNG"))
     data[len(data) // 2] ^= 1
-    with pytest.raises(ImageError, match=r"vis: got a damaged PNG \(checksum of chunk b'IDAT'"):
+    with pytest.raises(ImageError, match=r"vis: got a damaged PNG \(checksum of the chunk at byte"):
         decode_visible(bytes(data))
 
 

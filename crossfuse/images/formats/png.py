@@ -24,7 +24,7 @@ def parse_png(data: bytes, field: str) -> ImageHeader:
     """Header of a PNG; the checksum of every chunk is verified on the way."""
     length, kind, width, height, depth, colour = struct.unpack_from(">I4sIIBB", data, 8)
     if kind != b"IHDR" or length != 13:
-        raise ImageError(field, f"a PNG that begins with chunk {kind!r}", "a PNG with IHDR first")
+        raise ImageError(field, "a PNG that does not begin with IHDR", "a PNG with IHDR first")
     if depth not in _DEPTHS.get(colour, ()):
         raise ImageError(
             field, f"a PNG of colour type {colour} with {depth} bits", "a combination PNG defines"
@@ -41,7 +41,7 @@ def parse_png(data: bytes, field: str) -> ImageHeader:
         (checksum,) = struct.unpack_from(">I", data, end - 4)
         if zlib.crc32(memoryview(data)[at + 4 : end - 4]) != checksum:
             raise ImageError(
-                field, f"a damaged PNG (checksum of chunk {kind!r} at byte {at})", "an intact file"
+                field, f"a damaged PNG (checksum of the chunk at byte {at})", "an intact file"
             )
         if kind == b"IEND":
             complete = True

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from email.parser import Parser
 from pathlib import Path, PurePosixPath
 
-MADE = ("__pycache__", ".pyc")
 HEAVY = ("torch", "onnxruntime", "onnx", "tensorrt", "ray")
 
 

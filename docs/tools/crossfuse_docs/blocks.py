@@ -27,6 +27,7 @@ NOTE = re.compile(r"<!-- (?P<kind>[a-z ]+): (?P<text>.*?) -->", re.DOTALL)
 GIVEN = re.compile(r"<!-- given: (.*?) -->")
 INDENTED = re.compile(r"^    \S.*(?:\n    .*)*", re.MULTILINE)
 FENCED = re.compile(r"^```(?P<language>[^\n]*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"(?:^|-m )(crossfuse .*)|'(crossfuse [^']*)'")
 SHELL = ("", "bash", "sh", "console")
 KINDS = ("skip", "background", "exit code", "given")
 
@@ -91,9 +92,10 @@ def command_lines(text: str) -> Iterator[list[str]]:
     for part in code:
         for line in re.sub(r"\\\n\s*", " ", part).splitlines():
             for command in re.split(r"\s*(?:&&|\||;|\$\()\s*", line.strip().rstrip("&)")):
-                if command.startswith("crossfuse ") and "..." not in command:
+                found = COMMAND.search(command)
+                if found is not None and "..." not in command:
                     try:
-                        words = shlex.split(command, comments=True)
+                        words = shlex.split(found[1] or found[2], comments=True)
                     except ValueError:
                         continue
                     yield _without_redirects(words)[1:]
