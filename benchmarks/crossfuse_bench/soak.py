@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from crossfuse_bench.soak_callers import REST_SECONDS, WORK_SECONDS, Soak
+from crossfuse_bench.soak_callers import SETTLED_SECONDS, WORK_SECONDS, Soak
 from crossfuse_bench.soak_report import report
 from crossfuse_bench.soak_server import SoakServer
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             outcome = Soak(server, 60 * args.minutes).run()
     finally:
         shutil.rmtree(folder)
-    text = report(outcome, args.minutes, WORK_SECONDS, REST_SECONDS)
+    text = report(outcome, args.minutes, WORK_SECONDS, SETTLED_SECONDS)
     args.output.write_text(text, encoding="utf-8")
     print(text, file=sys.stderr)
 

@@ -16,13 +16,17 @@ from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse_bench.half_messages import HalfMessages
 from crossfuse_bench.load import connected, raw_request
 from crossfuse_bench.soak_report import Outcome, Sample
-from crossfuse_bench.soak_server import SoakServer
+from crossfuse_bench.soak_server import Holds, SoakServer
 
 SIZES = ((64, 64), (96, 128), (240, 320), (480, 640))
 
-# A server that has been idle for five seconds gives its free memory back.
 WORK_SECONDS = 22.0
-REST_SECONDS = 8.0
+
+# A server looks every five seconds whether it is idle, and then gives its free memory back; on a
+# busy machine the last calls may take a while to end. A rest is over when its memory has not
+# fallen for so long, or has taken too long.
+SETTLED_SECONDS = 7.0
+LONGEST_REST = 30.0
 METHODS = tuple(
     f"/{service}/{method}"
     for service, method in (
@@ -63,19 +67,26 @@ class Soak:
         started = time.monotonic()
         while time.monotonic() < self._end:
             time.sleep(WORK_SECONDS)
-            self._rest()
-            held = self._server.holds()
+            held = self._rest()
             self.outcome.samples.append(Sample(time.monotonic() - started, held))
             self._go.set()
         for thread in threads:
             thread.join()
         return self.outcome
 
-    def _rest(self) -> None:
+    def _rest(self) -> Holds:
+        """Stop the callers; what the server holds once it has given back what it can."""
         self._go.clear()
         while self._busy:
             time.sleep(0.01)
-        time.sleep(REST_SECONDS)
+        least = self._server.holds()
+        began = lowered = time.monotonic()
+        while time.monotonic() < min(lowered + SETTLED_SECONDS, began + LONGEST_REST):
+            time.sleep(0.5)
+            held = self._server.holds()
+            if held.memory_mb < least.memory_mb:
+                least, lowered = held, time.monotonic()
+        return least
 
     def _until_the_end(self, work: Callable[[random.Random], None]) -> None:
         chance = random.Random(work.__name__)  # noqa: S311 - a load, not a secret

@@ -40,9 +40,18 @@ class Outcome:
     @property
     def slope(self) -> float:
         """Megabytes an hour, by least squares."""
+        return self._line()[0]
+
+    @property
+    def slope_error(self) -> float:
+        """Of the slope, if the samples scatter by chance."""
+        return self._line()[1]
+
+    def _line(self) -> tuple[float, float]:
         later = self.second_half
         hours = np.array([sample.at for sample in later]) / 3600
-        return float(np.polyfit(hours, [sample.held.memory_mb for sample in later], 1)[0])
+        line, scatter = np.polyfit(hours, [sample.held.memory_mb for sample in later], 1, cov=True)
+        return float(line[0]), float(np.sqrt(scatter[0, 0]))
 
     def growth(self, read: Callable[[Holds], int]) -> int:
         """The median of the last tenth over that of the first tenth, after the warm-up."""
@@ -51,7 +60,7 @@ class Outcome:
         return int(np.median(later[-tenth:]) - np.median(later[:tenth]))
 
 
-def report(outcome: Outcome, minutes: float, work_seconds: float, rest_seconds: float) -> str:
+def report(outcome: Outcome, minutes: float, work_seconds: float, settled_seconds: float) -> str:
     """The outcome as Markdown."""
     threads = outcome.growth(lambda held: held.threads)
     pooled = outcome.growth(lambda held: held.pooled)
@@ -73,8 +82,8 @@ def report(outcome: Outcome, minutes: float, work_seconds: float, rest_seconds: 
             "unary calls RAW and PNG of 64x64 to 480x640, streams of both policies, some left in "
             "the middle, changed bytes, callers that cancel, run out of time, close their "
             "connection or crash in the middle of a message, and reloads, one in five broken. "
-            f"Engines blend in numpy. Every {work_seconds:g} s the callers rest for "
-            f"{rest_seconds:g} s; the table is of the ends of these rests.",
+            f"Engines blend in numpy. Every {work_seconds:g} s the callers rest until the memory "
+            f"has not fallen for {settled_seconds:g} s; the table is of what was held then.",
             f"- Repeat it: `python -m crossfuse_bench.soak -o FILE.md --minutes {minutes:g}`",
             "",
             f"Memory slope under {MOST_SLOPE_MB:g} MB/h and no growth of threads and descriptors "
@@ -83,6 +92,7 @@ def report(outcome: Outcome, minutes: float, work_seconds: float, rest_seconds: 
             "| what | value |",
             "| --- | ---: |",
             f"| memory slope in the second half, MB/h | {outcome.slope:.2f} |",
+            f"| its standard error | {outcome.slope_error:.2f} |",
             f"| least and most memory there, MB | {min(s.held.memory_mb for s in later):.1f} to "
             f"{max(s.held.memory_mb for s in later):.1f} |",
             f"| growth of threads there, outside the pools and gRPC | {threads} |",

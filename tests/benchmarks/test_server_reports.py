@@ -41,10 +41,11 @@ def test_what_counts_as_growth() -> None:
         held = Holds(100 + second / 3600, 5, second, 4, 9)
         outcome.samples.append(soak_report.Sample(second, held))
     assert math.isclose(outcome.slope, 1.0, rel_tol=0.01)
-    assert outcome.growth(lambda sample: sample.threads) == 0
+    assert outcome.slope_error < 0.01
+    assert outcome.growth(lambda held: held.threads) == 0
     assert outcome.growth(lambda sample: sample.pooled) == 45
     assert "| memory slope in the second half, MB/h | 1.00 |" in soak_report.report(
-        outcome, 1.7, work_seconds=22, rest_seconds=8
+        outcome, 1.7, work_seconds=22, settled_seconds=7
     )
 
 
