@@ -72,7 +72,13 @@ def test_the_file_runs(shipped: Any, tmp_path: Path) -> None:
     # A cluster of its own, whatever cluster the other tests have.
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_ADDRESS": "local"}
     serve = Path(sys.executable).parent / "serve"
-    with subprocess.Popen([serve, "run", config], env=environment, cwd=tmp_path) as running:
+    with subprocess.Popen(
+        [serve, "run", config],
+        env=environment,
+        cwd=tmp_path,
+        # A shell that runs the tests in the background has it ignored, for all they start too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as running:
         try:
             random = np.random.default_rng(3)
             ir = random.integers(0, 256, (64, 64), np.uint8)
