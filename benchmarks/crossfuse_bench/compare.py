@@ -23,7 +23,7 @@ RESAMPLES = 2000
 OUTSIDE = 0.01
 SAME_ROW = (
     "name", "kind", "size", "batch", "threads", "precision", "device", "mode", "encoding",
-    "arrivals", "concurrency",
+    "arrivals", "concurrency", "launch",
 )  # fmt: skip
 
 Values = NDArray[np.float64]

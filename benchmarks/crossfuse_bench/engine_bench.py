@@ -7,7 +7,6 @@ so that reports of two builds can be compared where the machine was not equally 
 from __future__ import annotations
 
 import itertools
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,19 +14,26 @@ from typing import Any
 
 from crossfuse.engines import UInt8Array
 from crossfuse.errors import ProviderUnavailable, UnknownName
-from crossfuse_bench.engine_runs import EngineCase, EngineRun, run_in_process
+from crossfuse_bench.device.calls import GRAPH, QUEUED
+from crossfuse_bench.engine_case import GPU_DEVICES, EngineCase
+from crossfuse_bench.engine_rows import absent_gpu_rows, conditions_of, engine_row, unmeasured_row
+from crossfuse_bench.engine_runs import EngineRun, run_in_process
 from crossfuse_bench.machine import measured_peak
-from crossfuse_bench.quality import References, distance
+from crossfuse_bench.quality import References
 from crossfuse_bench.report.document import Document
 from crossfuse_bench.rivals import RULES, TORCH_RIVALS
-from crossfuse_bench.rows import Row, latency_fields, not_measured, stability
+from crossfuse_bench.rows import Row
 
 RIVAL_SECONDS = 2.0
 RIVAL_CALLS = 6
 """Of a slow one, where there is time: a median needs as many."""
 SLOW_RIVAL_SIDE = 256
 TORCH_START_SECONDS = 8.0
-GPU_DEVICES = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+ON_THE_GPU = (
+    "by CUDA events in the engine's own stream, which include what the GPU waited; with "
+    "onnxruntime in calls that copy through page-locked memory; energy of the whole board in calls "
+    "one after the other"
+)
 
 
 @dataclass(frozen=True)
@@ -78,21 +84,33 @@ def run_bench(asked: EngineBench, command: str, progress: Progress) -> Document:
     first: EngineRun | None = None
     for case in cases:
         progress(f"{case.model} {case.height}x{case.width}, {case.precision}")
-        share = asked.seconds / len(cases) / asked.processes
+        # On a GPU a case is run twice: as the engine starts its work, and the other way.
+        share = asked.seconds / len(cases) / asked.processes / (2 if case.on_gpu else 1)
         runs = [
             run_in_process(replace(case, count_work=number == 0 and case.device == "cpu"), share)
             for number in range(asked.processes)
         ]
         first = first or runs[0]
-        row = _row(case, runs, peaks[case.threads], references.of(case))
-        rows.append(row | {"kind": "engine"})
+        found = engine_row(case, runs, peaks[case.threads], references.of(case))
+        rows.append(found | {"kind": "engine"})
+        if case.on_gpu:
+            other = replace(case, launch=_other_launch(found))
+            progress(f"{case.model}, {other.launch}")
+            shares = [share] * asked.processes
+            rows.append(
+                _row_or_reason(other, "engine", found["name"], shares, peaks, references.of(case))
+            )
     assert first is not None
     base = replace(cases[0], rival=True, batch=1)
     for rival in asked.rivals:
         progress(f"rival {rival}")
         left = asked.limit - (time.monotonic() - started)
-        rows.append(_rival_row(replace(base, model=rival), left, peaks, references.of(base)))
-    rows.extend(_gpu_rows(first.description["name"], cases[0]))
+        own = replace(base, model=rival, device=_rival_device(rival, base.device))
+        rows.append(_rival_row(own, left, peaks, references.of(base)))
+        if own.on_gpu and rows[-1]["measured"]:
+            other, seconds = replace(own, launch=_other_launch(rows[-1])), [RIVAL_SECONDS]
+            rows.append(_row_or_reason(other, "rival", rival, seconds, peaks, references.of(base)))
+    rows.extend(absent_gpu_rows(first.description["name"], cases[0]))
     identity = {
         name: first.description[name] for name in ("name", "version", "precision", "sha256")
     } | {
@@ -108,55 +126,16 @@ def run_bench(asked: EngineBench, command: str, progress: Progress) -> Document:
         "seconds": asked.seconds,
         "percentiles": "exact order statistics with 95 % intervals; too few samples give none",
     }
+    if cases[0].on_gpu:
+        method["phases and energy"] = ON_THE_GPU
     return Document("engine", command, identity, method, rows, {"peak": peaks[cases[0].threads]})
 
 
-def _row(
-    case: EngineCase,
-    runs: Sequence[EngineRun],
-    peak: dict[str, Any],
-    reference: list[UInt8Array] | None,
-) -> Row:
-    processes = [[ms for block in run.blocks for ms in block.milliseconds] for run in runs]
-    calls = [ms for process in processes for ms in process]
-    gflop = runs[0].gflop
-    rate = None if gflop is None else 1e3 * gflop / statistics.median(calls)
-    return {
-        "name": runs[0].description.get("name", case.model),
-        "measured": True,
-        **_conditions(case),
-        "precision": runs[0].description.get("precision", "none"),
-        "provider": runs[0].description["provider"],
-        "throughput": 1e3 * case.batch * len(calls) / sum(calls),
-        **latency_fields(calls),
-        **stability(processes, case.batch),
-        "load_s": statistics.median(run.load_s for run in runs),
-        "first_ms": statistics.median(run.first_ms for run in runs),
-        "warm_up_calls": runs[0].warm_up_calls,
-        "memory_mb": max(run.memory_mb for run in runs),
-        "gflop": gflop,
-        "gflops": rate,
-        "share_of_peak": None if rate is None else rate / float(peak["gflops"]),
-        "quality": distance(runs[0].fused, reference),
-        "blocks": [
-            {
-                "process": number,
-                "ms": statistics.median(block.milliseconds),
-                "reference_ms": block.reference_ms,
-            }
-            for number, run in enumerate(runs)
-            for block in run.blocks
-        ],
-    }
-
-
-def _conditions(case: EngineCase) -> Row:
-    return {
-        "size": f"{case.height}x{case.width}",
-        "batch": case.batch,
-        "threads": case.threads,
-        "device": case.device,
-    }
+def _rival_device(rival: str, device: str) -> str:
+    """Rules run on the CPU, networks on PyTorch where CUDA is, files where the model is."""
+    if rival in RULES or device == "cpu":
+        return "cpu"
+    return "cuda" if rival in TORCH_RIVALS else device
 
 
 def _rival_row(
@@ -165,8 +144,8 @@ def _rival_row(
     peaks: dict[int, dict[str, Any]],
     reference: list[UInt8Array] | None,
 ) -> Row:
+    seconds = RIVAL_SECONDS
     try:
-        seconds = RIVAL_SECONDS
         if case.model in TORCH_RIVALS:
             seconds = left - TORCH_START_SECONDS
             # A call of the slowest one cannot be stopped: a small one tells what it will cost.
@@ -180,27 +159,36 @@ def _rival_row(
             if seconds < 4 * call or probe is None:
                 cost = f": a call would take about {call:.0f} s" if probe else ""
                 reason = f"not measured: no time left{cost}"
-                return not_measured(case.model, "rival", reason, **_conditions(case))
+                return unmeasured_row(case.model, "rival", reason, conditions_of(case))
             seconds = min(max(RIVAL_SECONDS, RIVAL_CALLS * call), seconds - 3 * call)
-        run = run_in_process(case, seconds)
+    except Exception as error:
+        return unmeasured_row(case.model, "rival", _reason(error), conditions_of(case))
+    return _row_or_reason(case, "rival", case.model, [seconds], peaks, reference)
+
+
+def _row_or_reason(
+    case: EngineCase,
+    kind: str,
+    name: str,
+    shares: Sequence[float],
+    peaks: dict[int, dict[str, Any]],
+    reference: list[UInt8Array] | None,
+) -> Row:
+    """A row that may fail, measured by a process for each share of the time, in seconds."""
+    try:
+        runs = [run_in_process(case, seconds) for seconds in shares]
     except Exception as error:
         # The code of others, at a size it may not take: no reason to lose the rows before it.
-        reason = f"not measured: {(str(error) or type(error).__name__).splitlines()[0]}"
-        return not_measured(case.model, "rival", reason, **_conditions(case))
-    return _row(case, [run], peaks[case.threads], reference) | {"kind": "rival"}
+        return unmeasured_row(name, kind, _reason(error), conditions_of(case))
+    return engine_row(case, runs, peaks[case.threads], reference) | {"kind": kind}
 
 
-def _gpu_rows(name: str, case: EngineCase) -> list[Row]:
-    """A GPU that is not there gets a row, but no number."""
-    import onnxruntime
+def _reason(error: Exception) -> str:
+    return f"not measured: {(str(error) or type(error).__name__).splitlines()[0]}"
 
-    rows = []
-    for device, provider in GPU_DEVICES.items():
-        if case.device != device and provider not in onnxruntime.get_available_providers():
-            conditions = _conditions(replace(case, device=device)) | {"provider": provider}
-            reason = f"not measured: this onnxruntime has no {provider}"
-            rows.append(not_measured(name, "engine", reason, **conditions))
-    return rows
+
+def _other_launch(row: Row) -> str:
+    return QUEUED if row["launch"] == GRAPH else GRAPH
 
 
 def available_device(device: str) -> str:

@@ -15,10 +15,21 @@ from typing import Any, TypeVar
 import numpy as np
 
 from crossfuse.bundles import resolve_model
-from crossfuse.engines import Engine, UInt8Array, load_engine
+from crossfuse.engines import Engine, UInt8Array
+from crossfuse_bench.device.calls import DeviceCalls
+from crossfuse_bench.device.passes import (
+    SHARE,
+    DeviceRun,
+    energy_pass,
+    launch_of,
+    loaded,
+    open_calls,
+    timed_calls,
+)
+from crossfuse_bench.engine_case import EngineCase
 from crossfuse_bench.machine import THREAD_VARIABLES
 from crossfuse_bench.operator_times import operator_times
-from crossfuse_bench.rivals import RULES, load_rival
+from crossfuse_bench.rivals import RULES, TORCH_RIVALS, load_rival
 from crossfuse_bench.scenes import Scenes, load_scenes
 
 WARM_UP_CALLS, WARM_UP_SECONDS = 3, 0.3
@@ -29,23 +40,6 @@ REFERENCE_SIDE, REFERENCE_PRODUCTS, REFERENCE_COPY = 384, 40, 2**20
 
 Fuse = Callable[[UInt8Array, UInt8Array], UInt8Array]
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class EngineCase:
-    """What is run, and under which conditions."""
-
-    model: str
-    """A model as `--model` takes it, or the name of a rival."""
-    height: int
-    width: int
-    rival: bool = False
-    device: str = "cpu"
-    precision: str = "auto"
-    batch: int = 1
-    threads: int = 1
-    count_work: bool = False
-    """Whether to count floating-point operations as well; takes a few calls more."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +66,8 @@ class EngineRun:
     nodes: dict[str, int] = field(default_factory=dict)
     """How many nodes of the graph each execution provider got."""
     gflop: float | None = None
+    on_device: DeviceRun | None = None
+    """Of a GPU only."""
 
 
 def run_in_process(case: EngineCase, seconds: float) -> EngineRun:
@@ -98,42 +94,83 @@ def measure(case: EngineCase, seconds: float) -> EngineRun:
     """Load, warm up and call for so many seconds; at least one block."""
     scenes = load_scenes(case.height, case.width)
     started = time.perf_counter()
-    engine, fuse = _load(case)
-    loaded = time.perf_counter()
+    subject = _load(case)
+    ready = time.perf_counter()
+    fuse = subject.fuse
     first = _timed(fuse, scenes.batch(0, case.batch))
     warm = _warm_up(fuse, scenes, case.batch, first)
-    blocks = timed_blocks(fuse, scenes, case.batch, seconds)
+    on_gpu = case.on_gpu and seconds > 0
+    blocks = timed_blocks(
+        fuse, scenes, case.batch, seconds * (1 - 2 * SHARE) if on_gpu else seconds
+    )
     # Before the pictures are compared and work is counted, which need memory of their own.
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return EngineRun(
-        _described(case, engine),
+    run = EngineRun(
+        subject.description,
         scenes.source,
-        load_s=loaded - started,
+        load_s=ready - started,
         first_ms=first,
         warm_up_calls=warm,
         blocks=blocks,
         memory_mb=memory,
-        fused=[fuse(ir[None], vis[None])[0] for ir, vis in scenes.pairs[:KEPT]],
-        nodes=_assigned_nodes(engine),
+        fused=_kept(fuse, scenes, case.batch),
+        nodes=_assigned_nodes(subject.engine),
         gflop=_work(case, scenes) if case.count_work else None,
     )
+    if on_gpu:
+        run.on_device = _on_device(case, subject, scenes, seconds)
+    return run
 
 
-def _load(case: EngineCase) -> tuple[Engine | None, Fuse]:
+@dataclass(frozen=True)
+class _Subject:
+    """What was loaded: an engine of the product, calls between events, or a function."""
+
+    fuse: Fuse
+    description: dict[str, Any]
+    engine: Engine | None = None
+    calls: DeviceCalls | None = None
+
+
+def _load(case: EngineCase) -> _Subject:
+    if case.on_gpu and (case.launch or (case.rival and case.model in TORCH_RIVALS)):
+        calls = open_calls(case, case.launch)
+        return _Subject(calls.fuse, calls.describe(), calls=calls)
     if case.rival and not case.model.endswith(".onnx"):
-        return None, load_rival(case.model, case.threads)
-    engine = load_engine(
-        case.model, device=case.device, precision=case.precision, threads=case.threads
-    )
-    return engine, engine.fuse
+        described = {"provider": "PyTorch on the CPU", "precision": "fp32"}
+        if case.model in RULES:
+            described = {"provider": "OpenCV"}
+        return _Subject(load_rival(case.model, case.threads), described)
+    engine = loaded(case)
+    return _Subject(engine.fuse, dict(vars(engine.describe())), engine=engine)
 
 
-def _described(case: EngineCase, engine: Engine | None) -> dict[str, Any]:
-    if engine is not None:
-        return dict(vars(engine.describe()))
-    if case.model in RULES:
-        return {"provider": "OpenCV"}
-    return {"provider": "PyTorch on the CPU", "precision": "fp32"}
+def _on_device(case: EngineCase, subject: _Subject, scenes: Scenes, seconds: float) -> DeviceRun:
+    """Energy of the calls that were timed, then their phases; where need be by an engine anew."""
+    launch = launch_of(case, subject.engine)
+    energy = energy_pass(subject.fuse, scenes, case.batch, seconds)
+    run = DeviceRun(launch, energy)
+    try:
+        if subject.engine is not None:
+            subject.engine.close()
+        calls = subject.calls or open_calls(case, launch)
+        try:
+            run.calls = timed_calls(calls, scenes, case.batch, seconds)
+        finally:
+            calls.close()
+    except Exception as error:
+        # What was timed is measured, whether or not its phases can be told apart.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        run.missing = f"not measured: {reason}"
+    return run
+
+
+def _kept(fuse: Fuse, scenes: Scenes, batch: int) -> list[UInt8Array]:
+    """The first pictures, fused in batches as those that are timed."""
+    kept: list[UInt8Array] = []
+    while len(kept) < KEPT:
+        kept.extend(fuse(*scenes.batch(len(kept) // batch, batch)))
+    return kept[:KEPT]
 
 
 def _timed(fuse: Fuse, batch: tuple[UInt8Array, UInt8Array]) -> float:

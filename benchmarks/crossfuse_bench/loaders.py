@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import threading
 import time
@@ -10,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
-from types import TracebackType
 
 import numpy as np
 
 from crossfuse.client import Frame, FusionClient, Timings
 from crossfuse.errors import CrossFuseError
+from crossfuse_bench.closing import Closing
 from crossfuse_bench.process import received
 from crossfuse_bench.scenes import Scenes, load_scenes
 from crossfuse_bench.server_address import ServerAddress
@@ -23,7 +24,7 @@ from crossfuse_bench.server_address import ServerAddress
 MOST_WAITING = 64
 """Calls of one process that wait for answers at once; what is due beyond them waits its turn, and
 that counts, as latency is from the planned start."""
-LEAD = 0.2
+LEAD = 0.1
 TIMEOUT = 20.0
 PHASES = ("decode", "queue", "infer", "encode")
 
@@ -71,7 +72,7 @@ class Served:
         self.seconds = max(self.seconds, other.seconds)
 
 
-class Loaders:
+class Loaders(Closing):
     """So many processes that wait for a load, and start it together."""
 
     def __init__(self, processes: int) -> None:
@@ -115,27 +116,22 @@ class Loaders:
             whole.add(received(connection))
         return whole
 
-    def __enter__(self) -> Loaders:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Kill them."""
         for process in self._processes:
             process.kill()
             process.join()
 
 
 def _work(connection: Connection) -> None:
+    # Most loads of a process have pictures of one size.
+    scenes_of = functools.lru_cache(1)(load_scenes)
     while True:
         try:
             load: Load = connection.recv()
         except EOFError:
             return
-        scenes = load_scenes(load.height, load.width)
+        scenes = scenes_of(load.height, load.width)
         with load.server.client(retries=0, timeout=TIMEOUT) as client:
             client.server_info()
             connection.send(None)

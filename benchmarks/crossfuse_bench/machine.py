@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from crossfuse_bench.conditions import processor
+from crossfuse_bench.device.energy import gpu_identity
 
 SIDE, PRODUCTS = 1024, 5
 COPY_BYTES, COPIES = 2**26, 5
@@ -39,7 +40,7 @@ def describe_machine() -> dict[str, Any]:
         "load": [round(value, 2) for value in os.getloadavg()],
         "clock": _clock(),
         "governor": _first_line(GOVERNOR) or "unknown: the system does not tell",
-        "gpu": "none" if not Path("/dev/nvidia0").exists() else "present",
+        "gpu": gpu_identity() if Path("/dev/nvidia0").exists() else "none",
     }
 
 

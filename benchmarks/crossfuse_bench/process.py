@@ -6,10 +6,10 @@ import multiprocessing
 import resource
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import Any
 
 from crossfuse.errors import EngineError
+from crossfuse_bench.closing import Closing
 
 
 def received(connection: Connection) -> Any:
@@ -22,7 +22,7 @@ def received(connection: Connection) -> Any:
         ) from error
 
 
-class MeasuredProcess:
+class MeasuredProcess(Closing):
     """Runs `start` in a fresh process; `start` opens a server and returns its port.
 
     The function must be importable: it is sent by name.
@@ -42,15 +42,8 @@ class MeasuredProcess:
         spent: float = received(self._connection)
         return spent
 
-    def __enter__(self) -> MeasuredProcess:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Kill it."""
         self._process.kill()
         self._process.join()
 

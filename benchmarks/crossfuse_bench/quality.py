@@ -16,7 +16,8 @@ from crossfuse.engines.devices import available_cpus
 from crossfuse.errors import CrossFuseError, UnknownName
 from crossfuse.metrics import Picture, SourcePair
 from crossfuse.metrics.structure import ssim_gaussian_mean
-from crossfuse_bench.engine_runs import KEPT, EngineCase, in_process, run_in_process
+from crossfuse_bench.engine_case import EngineCase
+from crossfuse_bench.engine_runs import KEPT, in_process, run_in_process
 from crossfuse_bench.scenes import load_scenes
 
 Pair = tuple[UInt8Array, UInt8Array]

@@ -72,11 +72,16 @@ def stability(processes: Sequence[Sequence[float]], pairs_per_call: int = 1) -> 
         windows = _windows(calls)
         rates = [pairs_per_call * len(window) / sum(window) for window in windows]
         stable &= is_stable([statistics.median(window) for window in windows], rates)
-    medians = [statistics.median(calls) for calls in processes]
+    return {"stable": stable, **run_to_run(processes)}
+
+
+def run_to_run(runs: Sequence[Sequence[float]]) -> Row:
+    """Medians of independent runs in ms, and their standard deviation as a share of their mean."""
+    medians = [statistics.median(calls) for calls in runs if calls]
     spread = None
     if len(medians) > 1:
         spread = statistics.stdev(medians) / statistics.fmean(medians)
-    return {"stable": stable, "process_medians": medians, "run_to_run": spread}
+    return {"process_medians": medians, "run_to_run": spread}
 
 
 def stable_in_time(milliseconds: Sequence[float], starts: Sequence[float]) -> bool:

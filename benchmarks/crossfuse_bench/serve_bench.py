@@ -16,7 +16,7 @@ from typing import Any
 from crossfuse.client import ModelInfo
 from crossfuse.engines.devices import available_cpus
 from crossfuse.errors import UnknownName
-from crossfuse_bench.loaders import Load, Loaders
+from crossfuse_bench.loaders import Load
 from crossfuse_bench.process import MeasuredProcess
 from crossfuse_bench.quality import served_quality
 from crossfuse_bench.rate_search import search
@@ -32,6 +32,7 @@ from crossfuse_bench.serve_conclusions import (
     residual_sentence,
 )
 from crossfuse_bench.serve_rows import ServeRows
+from crossfuse_bench.served_runs import RUNS, LoaderSets
 from crossfuse_bench.server_address import ServerAddress
 from crossfuse_bench.server_overhead import start_server as start_idle_server
 from crossfuse_bench.server_statistics import ServerStatistics, statistics_sentence
@@ -72,7 +73,7 @@ def run_bench(asked: ServeBench, command: str, progress: Progress) -> Document:
             progress(f"starting a server of {asked.model}")
             start = functools.partial(start_server, asked.model)
             server = ServerAddress(stack.enter_context(MeasuredProcess(start)).address)
-        loaders = stack.enter_context(Loaders(available_cpus()))
+        loaders = stack.enter_context(LoaderSets(available_cpus()))
         info, runtime = _warm_up(server, asked)
         progress("pictures of every encoding beside fp32")
         with server.client() as client:
@@ -105,7 +106,8 @@ def run_bench(asked: ServeBench, command: str, progress: Progress) -> Document:
         ]  # fmt: skip
 
         def probe(rate: float, calls: int) -> Row:
-            row = bench.open(mode, "constant", rate, first, calls / rate)
+            # In one go: whether a rate is kept shows in what has waited when many calls are over.
+            row = bench.open(mode, "constant", rate, first, calls / rate, runs=1)
             return row | {"search": True}
 
         tried = search(probe, fastest[first], BUDGETS_MS, steady, asked.search)
@@ -128,6 +130,8 @@ def run_bench(asked: ServeBench, command: str, progress: Progress) -> Document:
         "server": asked.server.target or "a process of its own on this machine, default settings",
         "loaders": f"{available_cpus()} processes on this machine, over gRPC",
         "seconds": asked.seconds,
+        "runs": f"{RUNS} of each row share its seconds, each by load processes of its own; a try "
+        "of the search is one",
         "search": f"{asked.search:g} s for the highest rates that keep a budget",
     }
     extra = _conclusions(rows, [*steady, *tried], capacity, statistics.missing)
@@ -148,17 +152,18 @@ def _warm_up(server: ServerAddress, asked: ServeBench) -> tuple[ModelInfo, str]:
     raise UnknownName("model", used, [model.reference for model in information.models])
 
 
-def _capacity(asked: ServeBench, loaders: Loaders) -> dict[str, Any]:
+def _capacity(asked: ServeBench, loaders: LoaderSets) -> dict[str, Any]:
     """What the loaders can do at most: a server whose engine does nothing, in a closed loop."""
     if importlib.util.find_spec("crossfuse_server") is None:
         return {"throughput": None, "reason": "not measured: the server is not installed here"}
     height, width = asked.size
     with MeasuredProcess(start_idle_server) as server:
-        served = loaders.run(
+        (served,) = loaders.run(
             Load(
                 ServerAddress(server.address), "", height, width, CAPACITY_SECONDS,
                 encoding=asked.encodings[0], callers=max(asked.concurrency),
-            )
+            ),
+            runs=1,
         )  # fmt: skip
     return {"throughput": len(served.latencies) / served.seconds, "reason": ""}
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from crossfuse.client import ModelInfo, Timings
-from crossfuse_bench.loaders import PHASES, Load, Loaders, Served, plan
-from crossfuse_bench.rows import Row, latency_fields, stable_in_time
+from crossfuse_bench.loaders import PHASES, Load, Served, plan
+from crossfuse_bench.rows import Row, latency_fields, run_to_run, stable_in_time
+from crossfuse_bench.served_runs import RUNS, LoaderSets, one_after_the_other
 from crossfuse_bench.server_address import ServerAddress
 from crossfuse_bench.server_statistics import Counts, ServerStatistics
 
@@ -24,7 +25,7 @@ class ServeRows:
         server: ServerAddress,
         info: ModelInfo,
         size: tuple[int, int],
-        loaders: Loaders,
+        loaders: LoaderSets,
         statistics: ServerStatistics,
         quality: Mapping[str, Row],
         progress: Progress,
@@ -47,7 +48,15 @@ class ServeRows:
             **self._measured(self._load(seconds, encoding=encoding, callers=callers)),
         }
 
-    def open(self, mode: str, arrivals: str, rate: float, encoding: str, seconds: float) -> Row:
+    def open(
+        self,
+        mode: str,
+        arrivals: str,
+        rate: float,
+        encoding: str,
+        seconds: float,
+        runs: int = RUNS,
+    ) -> Row:
         """Latency under a rate that does not wait."""
         self._progress(
             f"open loop, {mode}, {arrivals} {rate:.4g}/s for {seconds:.3g} s, {encoding}"
@@ -61,12 +70,13 @@ class ServeRows:
             "mode": mode,
             "arrivals": arrivals,
             "rate": rate,
-            **self._measured(load),
+            **self._measured(load, runs),
         }
 
-    def _measured(self, load: Load) -> Row:
+    def _measured(self, load: Load, runs: int = RUNS) -> Row:
         before = self._statistics.read()
-        served = self._loaders.run(load)
+        each = self._loaders.run(load, runs)
+        served = one_after_the_other(each, load.seconds / runs)
         answered = len(served.latencies)
         after = before and self._statistics.read(least=before.succeeded + answered)
         row = {
@@ -74,6 +84,7 @@ class ServeRows:
             "quality": self._quality[load.encoding],
             **latency_fields(served.latencies),
             "stable": stable_in_time(served.latencies, served.starts),
+            **run_to_run([run.latencies for run in each]),
             "throughput": answered / served.seconds,
             "failures": dict(served.failures),
             "dropped": dict(served.dropped),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from types import TracebackType
 from typing import Any
 
 import grpc
@@ -18,6 +17,7 @@ import grpc
 from crossfuse import oip
 from crossfuse.client import ModelInfo
 from crossfuse.client.grpc_transport import open_channel
+from crossfuse_bench.closing import Closing
 from crossfuse_bench.server_address import ServerAddress
 
 AGREE = 0.1
@@ -59,7 +59,7 @@ class Counts:
         }
 
 
-class ServerStatistics:
+class ServerStatistics(Closing):
     """Asks one server for the counts of one model."""
 
     def __init__(self, server: ServerAddress, model: ModelInfo) -> None:
@@ -106,15 +106,8 @@ class ServerStatistics:
             compute_output=stats.compute_output.ns,
         )
 
-    def __enter__(self) -> ServerStatistics:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the connection."""
         self._channel.close()
 
 

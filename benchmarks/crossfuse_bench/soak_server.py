@@ -10,9 +10,9 @@ import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
+from crossfuse_bench.closing import Closing
 from crossfuse_bench.reload import Blend, share_of, write_version
 from crossfuse_bench.stand_ins import NoEngine
 
@@ -35,7 +35,7 @@ class Holds(NamedTuple):
     descriptors: int
 
 
-class SoakServer:
+class SoakServer(Closing):
     """Serves bundles of a folder, which `reload` changes."""
 
     def __init__(self, folder: Path) -> None:
@@ -69,15 +69,8 @@ class SoakServer:
                 shutil.rmtree(old)
         self._ask("reload")
 
-    def __enter__(self) -> SoakServer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Kill the server."""
         self._process.kill()
         self._process.join()
 

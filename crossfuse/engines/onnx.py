@@ -128,11 +128,13 @@ class OnnxEngine(Engine):
                 "NVIDIA GPU: pip uninstall onnxruntime && pip install 'crossfuse[gpu]'"
             )
         place = {"device_id": str(device_id)}
+        # Both providers of a session must queue on one stream, where the caller names one.
+        leftovers = {**place, **_only(provider_options, "user_compute_stream")}
         providers = {
             "cpu": [(wanted, {})],
-            "cuda": [(wanted, place)],
+            "cuda": [(wanted, {**place, **provider_options})],
             # What TensorRT leaves over are sizes; CUDA computes them where they are.
-            "tensorrt": [(wanted, {**place, **provider_options}), (PROVIDERS["cuda"], place)],
+            "tensorrt": [(wanted, {**place, **provider_options}), (PROVIDERS["cuda"], leftovers)],
         }[device]
         if device != "cpu":
             # Finds the CUDA libraries that pip installed, which are not on the loader's path.
@@ -185,6 +187,10 @@ def _check_assignment(session: onnxruntime.InferenceSession, device: str, wanted
             f"device: {device!r} was asked for, but onnxruntime placed "
             f"{', '.join(sorted(strangers))}; take another --precision, or --device cpu"
         )
+
+
+def _only(options: Mapping[str, str], name: str) -> dict[str, str]:
+    return {name: options[name]} if name in options else {}
 
 
 def _typed(error: Exception) -> EngineError:

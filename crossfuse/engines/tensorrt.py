@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from crossfuse.bundles import ModelFile
 from crossfuse.engines.base import Engine, EngineDescription, UInt8Array
+from crossfuse.engines.phase_clock import PhaseClock
 from crossfuse.engines.tensorrt_api import Complaints, ICudaEngine, TensorRT, made
 from crossfuse.engines.tensorrt_cuda import Cuda
 from crossfuse.engines.tensorrt_lane import Lane
@@ -83,6 +84,22 @@ class TensorRTEngine(Engine):
         """Run the nearest size that the engine takes, in a batch of that many."""
         _, height, width = nearest(self.profiles, (batch, height, width))
         super().warm_up(height, width, batch)
+
+    def clocked(self, *, graphs: bool) -> PhaseClock:
+        """A clock of the calls to come, which run on one stream, with CUDA graphs or without.
+
+        For measurements: before the first call, by the only thread that calls.
+        """
+        (lane,) = self._idle
+        self._most = self._made
+        lane.records = graphs
+        lane.clock = PhaseClock(self._cuda)
+        return lane.clock
+
+    def graph_refusals(self) -> list[str]:
+        """Why shapes have no CUDA graph; empty where all that ran have one."""
+        with self._free_lanes:
+            return [reason for lane in self._idle for reason in lane.refusals]
 
     def close(self) -> None:
         """Wait for the calls that run, then free everything."""

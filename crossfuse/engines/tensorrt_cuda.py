@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 from collections.abc import Callable
-from ctypes import byref, c_int, c_size_t, c_uint, c_ulonglong, c_void_p
+from ctypes import byref, c_float, c_int, c_size_t, c_uint, c_ulonglong, c_void_p
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ _LOST = {214, 220, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999}
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
 _NON_BLOCKING = 1
 _CAPTURE_OF_THIS_THREAD = 1
+_AS_A_NODE = 1
 
 
 class Cuda:
@@ -67,6 +68,13 @@ class Cuda:
             numbers.append(str(value.value))
         return ".".join(numbers)
 
+    @property
+    def bus(self) -> str:
+        """Its address, such as 0000:3B:00.0, by which the driver's other parts know it."""
+        text = ctypes.create_string_buffer(64)
+        self._call("cuDeviceGetPCIBusId", text, c_int(len(text)), self._device)
+        return text.value.decode()
+
     def device_memory(self, size: int) -> DeviceMemory:
         """Memory on the GPU; at least one byte, as CUDA gives none for nothing."""
         address = c_ulonglong()
@@ -84,6 +92,12 @@ class Cuda:
         handle = c_void_p()
         self._call("cuStreamCreate", byref(handle), c_uint(_NON_BLOCKING))
         return Stream(self._call, handle)
+
+    def event(self) -> Event:
+        """A note of when a stream came to a place."""
+        handle = c_void_p()
+        self._call("cuEventCreate", byref(handle), c_uint(0))
+        return Event(self._call, handle)
 
     def _call(self, name: str, *arguments: Any) -> None:
         code = getattr(self._library, name)(*arguments)
@@ -124,6 +138,7 @@ class Stream:
     def __init__(self, call: Call, handle: c_void_p) -> None:
         self._call = call
         self._handle = handle
+        self._capturing = False
 
     @property
     def number(self) -> int:
@@ -144,6 +159,12 @@ class Stream:
             c_void_p(target.address), c_ulonglong(source.address), c_size_t(size), self._handle,
         )  # fmt: skip
 
+    def record(self, event: Event) -> None:
+        """Queue a note of the time; one that is captured is taken each time its graph runs."""
+        # Without the flag a captured event is an order of kernels, which has no time.
+        flag = c_uint(_AS_A_NODE if self._capturing else 0)
+        self._call("cuEventRecordWithFlags", event.handle, self._handle, flag)
+
     def synchronize(self) -> None:
         """Wait until everything queued is done."""
         self._call("cuStreamSynchronize", self._handle)
@@ -152,6 +173,7 @@ class Stream:
         """Record what `work` queues, without running it, as one graph."""
         self._call("cuStreamBeginCapture_v2", self._handle, c_int(_CAPTURE_OF_THIS_THREAD))
         graph = c_void_p()
+        self._capturing = True
         try:
             work()
         except BaseException:
@@ -159,6 +181,8 @@ class Stream:
             if self._quietly("cuStreamEndCapture", byref(graph)) and graph.value:
                 self._call("cuGraphDestroy", graph)
             raise
+        finally:
+            self._capturing = False
         self._call("cuStreamEndCapture", self._handle, byref(graph))
         runnable = c_void_p()
         try:
@@ -193,6 +217,24 @@ class Graph:
     def free(self) -> None:
         """Give it back."""
         _free(self._call, "cuGraphExecDestroy", self.handle)
+
+
+class Event:
+    """When a stream came to a place, by the clock of the GPU."""
+
+    def __init__(self, call: Call, handle: c_void_p) -> None:
+        self._call = call
+        self.handle = handle
+
+    def since(self, earlier: Event) -> float:
+        """Milliseconds between two that were passed."""
+        elapsed = c_float()
+        self._call("cuEventElapsedTime", byref(elapsed), earlier.handle, self.handle)
+        return elapsed.value
+
+    def free(self) -> None:
+        """Give it back."""
+        _free(self._call, "cuEventDestroy_v2", self.handle)
 
 
 def _free(call: Call, name: str, handle: Any) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossfuse.engines.base import UInt8Array
+from crossfuse.engines.phase_clock import END, PhaseClock
 from crossfuse.engines.tensorrt_api import Complaints, ICudaEngine, IExecutionContext, TensorRT
 from crossfuse.engines.tensorrt_cuda import Cuda, DeviceMemory, Graph, PinnedMemory, Stream
 from crossfuse.errors import DeviceLost, EngineError
@@ -53,6 +54,12 @@ class Lane:
         self._scratch: DeviceMemory | None = None
         self._host: dict[str, PinnedMemory] = {}
         self._device: dict[str, DeviceMemory] = {}
+        self.clock: PhaseClock | None = None
+        """Where one is set, it notes the phases of each call."""
+        self.records = True
+        """Whether graphs are recorded."""
+        self.refusals: list[str] = []
+        """Why graphs could not be recorded."""
         try:
             self._scratch = cuda.device_memory(self._scratch_size)
             for name, size in _BYTES_PER_PIXEL.items():
@@ -76,11 +83,13 @@ class Lane:
             else:
                 self._queue(prepared.context, pixels)
             self._stream.synchronize()
+            if self.clock is not None:
+                self.clock.note()
         except EngineError:
             self._settle()
             raise
         fused = np.array(self._view("fused", (*shape, 3)))
-        if not prepared.tried:
+        if self.records and not prepared.tried:
             self._record(prepared, pixels, shape)
         return fused
 
@@ -92,6 +101,8 @@ class Lane:
             if prepared.graph is not None:
                 prepared.graph.free()
             del prepared
+        if self.clock is not None:
+            self.clock.free()
         for pinned in self._host.values():
             pinned.free()
         for memory in self._device.values():
@@ -138,14 +149,22 @@ class Lane:
         return context
 
     def _queue(self, context: IExecutionContext, pixels: int) -> None:
+        self._mark("upload")
         for name in ("ir", "vis"):
             size = pixels * _BYTES_PER_PIXEL[name]
             self._stream.upload(self._device[name], self._host[name], size)
+        self._mark("compute")
         if not context.execute_async_v3(self._stream.number):
             raise EngineError(f"the model could not be run: {self._complaints.taken()}")
+        self._mark("download")
         self._stream.download(
             self._host["fused"], self._device["fused"], pixels * _BYTES_PER_PIXEL["fused"]
         )
+        self._mark(END)
+
+    def _mark(self, phase: str) -> None:
+        if self.clock is not None:
+            self.clock.mark(self._stream, phase)
 
     def _record(self, prepared: PreparedShape, pixels: int, shape: Shape3) -> None:
         """Record the shape's graph; its first run has settled what TensorRT defers."""
@@ -157,6 +176,8 @@ class Lane:
         except EngineError as error:
             # As text: an error that a log keeps would keep the context too.
             log.warning("no CUDA graph for %s, each call queues anew: %s", shape, str(error))
+            if str(error) not in self.refusals:  # shapes come and go for as long as a server runs
+                self.refusals.append(str(error))
 
     def _settle(self) -> None:
         """After a failure: let what was queued end before anybody writes to the buffers again."""

@@ -10,8 +10,10 @@ import pytest
 
 from crossfuse.errors import UnknownName
 from crossfuse_bench.engine_bench import EngineBench, run_bench
-from crossfuse_bench.engine_runs import EngineCase, measure
+from crossfuse_bench.engine_case import EngineCase
+from crossfuse_bench.engine_runs import measure
 from crossfuse_bench.percentiles import merged
+from crossfuse_bench.report.document import write_report
 
 
 def quiet(_: str) -> None:
@@ -27,8 +29,8 @@ def asked(mean_bundle: Path) -> EngineBench:
     )  # fmt: skip
 
 
-def test_a_run_gives_a_report(asked: EngineBench) -> None:
-    document = run_bench(asked, "crossfuse bench engine", quiet).as_json()
+def test_a_run_gives_a_report(asked: EngineBench, tmp_path: Path) -> None:
+    document = write_report(run_bench(asked, "crossfuse bench engine", quiet), tmp_path)
     model, rival, *absent = document["rows"]
     assert document["provider"] == "CPUExecutionProvider"
     assert len(document["sha256"]) == 64
@@ -47,6 +49,14 @@ def test_a_run_gives_a_report(asked: EngineBench) -> None:
         assert not row["measured"]
         assert row["p50"] is row["throughput"] is None
         assert row["reason"].startswith("not measured: this onnxruntime has no ")
+        assert row["device_times"] == {"n": 0, "reason": row["reason"]}
+        assert row["energy"] == {"joules_per_pair": None, "reason": row["reason"]}
+    assert [row.get("launch") for row in absent] == [None, "cuda-graph"] * (len(absent) // 2)
+    # Where no GPU was measured, nothing is shown of what only a GPU has.
+    assert not {"device_times", "energy", "launch"} & model.keys()
+    assert "joules" not in (tmp_path / "report.csv").read_text(encoding="utf-8")
+    for name in ("report.md", "report.html"):
+        assert "On the GPU" not in (tmp_path / name).read_text(encoding="utf-8")
 
 
 def test_pictures_rotate_and_the_rest_is_noted(mean_bundle: Path) -> None:

@@ -116,7 +116,7 @@ def test_page_and_table_show_all_parts(folders: list[Path], tmp_path: Path) -> N
     # Four of calls, two of closed loops, open loops, phases, and three fits.
     assert page.count("<figure>") == 11
     assert page.count('<tr class="part">') == 4
-    assert "The server&#39;s own statistics" in page
+    assert "The server&#x27;s own statistics" in page
     assert page.count("401 / 401") == 4
     assert "://" not in page
     table = (tmp_path / "whole/report.md").read_text(encoding="utf-8")
@@ -129,6 +129,17 @@ def test_reports_of_two_builds_are_told(folders: list[Path]) -> None:
     first, second = (read_report(folder) for folder in folders[:2])
     second["commit"] = "another"
     assert "different commits" in joined([first, second], "")["extra"]["findings"][0]
+
+
+def test_reports_of_version_1_are_read(folders: list[Path]) -> None:
+    first, second = (read_report(folder) for folder in folders[:2])
+    assert first["schema"] == "crossfuse-bench/2"
+    first["schema"] = "crossfuse-bench/1"
+    validate(first)
+    assert joined([first, second], "")["schema"] == "crossfuse-bench/2"
+    first["schema"] = "crossfuse-bench/3"
+    with pytest.raises(InvalidInput, match="crossfuse-bench/2"):
+        validate(first)
 
 
 def test_a_report_alone_is_written_again(folders: list[Path], tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossfuse_bench.loaders import Load, Loaders, plan
+from crossfuse_bench.loaders import Load, Loaders, Served, plan
 from crossfuse_bench.percentiles import percentile_of
 from crossfuse_bench.report.schema import validate
-from crossfuse_bench.rows import stable_in_time
+from crossfuse_bench.rows import run_to_run, stable_in_time
 from crossfuse_bench.serve_bench import ServeBench, run_bench
+from crossfuse_bench.served_runs import RUNS, LoaderSets, one_after_the_other, parts_of
 from crossfuse_bench.server_address import ServerAddress
 from crossfuse_bench.stand_ins import NoEngine, write_bundle
 
@@ -92,6 +93,11 @@ def test_a_closed_loop_says_what_it_is(stalling_server: ServerAddress) -> None:
     assert unary["arrivals"] == "poisson"
     assert stream["n"] + sum(stream["dropped"].values()) == 20
     assert all(row["search"] and row["arrivals"] == "constant" for row in tried)
+    for row in (one, two, unary, stream):
+        assert len(row["process_medians"]) == RUNS
+        assert row["run_to_run"] > 0
+    # A rate is tried in one go: what waits from call to call is what tells.
+    assert all(row["run_to_run"] is None and len(row["process_medians"]) == 1 for row in tried)
     for row in document["rows"]:
         assert row["n"] > 0
         assert row["quality"]["note"] == "no fp32 of this model to compare with"
@@ -127,3 +133,47 @@ def test_windows_of_time_must_agree() -> None:
     assert stable_in_time([5.0] * 300, list(starts))
     assert not stable_in_time(list(5 + starts), list(starts))
     assert not stable_in_time([5.0] * 300, list(starts**2))
+
+
+def test_runs_share_the_time_and_the_calls_of_a_load() -> None:
+    planned = plan("poisson", 40, 3)
+    load = Load(ServerAddress(""), "", 32, 32, 3.0, planned=planned)
+    parts = parts_of(load, RUNS)
+    assert [part.seconds for part in parts] == [1.0, 1.0, 1.0]
+    assert all(0 <= at < 1 for part in parts[:2] for at in part.planned)
+    whole = [number + at for number, part in enumerate(parts) for at in part.planned]
+    assert whole == pytest.approx(planned)
+    # A call that is planned beyond the end is made all the same.
+    late = parts_of(Load(ServerAddress(""), "", 32, 32, 0.3, planned=[0.0, 0.35]), RUNS)
+    assert [list(part.planned) for part in late] == [[0.0], [], pytest.approx([0.15])]
+
+
+def test_what_differs_from_run_to_run_is_told() -> None:
+    chance = np.random.default_rng(1)
+
+    def served(ms: float) -> Served:
+        starts = list(np.linspace(0, 0.99, 60))
+        return Served(list(chance.normal(ms, 0.1, 60)), starts, seconds=1.0)
+
+    alike, unlike = ([served(ms) for ms in given] for given in ((10, 10, 10), (10, 10, 13)))
+    for runs, stable in ((alike, True), (unlike, False)):
+        whole = one_after_the_other(runs, 1.0)
+        assert (len(whole.latencies), whole.seconds) == (180, 3.0)
+        assert stable_in_time(whole.latencies, whole.starts) is stable
+    assert run_to_run([run.latencies for run in alike])["run_to_run"] < 0.01
+    spread = run_to_run([run.latencies for run in unlike])
+    assert spread["run_to_run"] == pytest.approx(3**0.5 / 11, rel=0.05)
+    assert run_to_run([[5.0], []]) == {"process_medians": [5.0], "run_to_run": None}
+
+
+def test_every_run_has_processes_of_its_own(stalling_server: ServerAddress) -> None:
+    with LoaderSets(1) as sets:
+        load = Load(stalling_server, "", 32, 32, 0.3, callers=1)
+        assert [bool(run.latencies) for run in sets.run(load)] == [True] * RUNS
+        processes = {process.pid for each in sets._sets for process in each._processes}
+        assert len(processes) == RUNS
+        (only,) = sets.run(load, runs=1)
+        assert only.seconds >= 0.3
+        assert len(sets._sets) == RUNS, "started once and kept"
+        kept = [process for each in sets._sets for process in each._processes]
+    assert not any(process.is_alive() for process in kept)

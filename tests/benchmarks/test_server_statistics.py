@@ -15,10 +15,10 @@ import pytest
 from crossfuse import synthetic
 from crossfuse.client import FusionClient
 from crossfuse.errors import EngineError
-from crossfuse_bench.loaders import Loaders
 from crossfuse_bench.process import MeasuredProcess
 from crossfuse_bench.quality import served_quality
 from crossfuse_bench.serve_rows import ServeRows
+from crossfuse_bench.served_runs import LoaderSets
 from crossfuse_bench.server_address import ServerAddress
 from crossfuse_bench.server_statistics import (
     ServerStatistics,
@@ -49,7 +49,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeRows]:
     address = ServerAddress(f"127.0.0.1:{server.port}")
     with address.client() as client:
         info = client.models()[0]
-    with ServerStatistics(address, info) as statistics, Loaders(2) as loaders:
+    with ServerStatistics(address, info) as statistics, LoaderSets(2) as loaders:
         quality = {"raw": {"psnr": None, "ssim": None, "note": "none"}}
         yield ServeRows(address, info, (32, 32), loaders, statistics, quality, lambda _: None)
     server.stop()

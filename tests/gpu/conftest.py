@@ -19,8 +19,14 @@ import numpy as np
 import pytest
 
 from crossfuse.engines import tensorrt_cuda
+from crossfuse_bench.device import nvml
 
 Work = Callable[[], None]
+
+BYTES_PER_MS = 1000
+BUS = "0000:3B:00.0"
+BOARD_WATTS = 50
+NOT_FOUND = 6
 
 
 class FakeDriver:
@@ -38,6 +44,10 @@ class FakeDriver:
         self.capturing: dict[int, list[Work]] = {}
         self.graphs: dict[int, list[Work]] = {}
         self.executables: dict[int, list[Work]] = {}
+        self.events: dict[int, float | None] = {}
+        """When each was passed, in ms; None before it was."""
+        self.now = 0.0
+        """The clock of the GPU, which only work moves."""
         self.contexts = 0
         self._threads: set[int] = set()
         self._next = 1000
@@ -75,6 +85,10 @@ class FakeDriver:
     def queue(self, stream: int, work: Work) -> None:
         self.capturing.get(stream, self.streams[stream]).append(work)
 
+    def pass_time(self, milliseconds: float) -> None:
+        """What queued work does beside its results."""
+        self.now += milliseconds
+
     def _number(self) -> int:
         self._next += 1
         return self._next
@@ -97,8 +111,8 @@ class FakeDriver:
     def _device_primary_ctx_release(self, device: Any) -> None:
         self.contexts -= 1
         if self.contexts == 0:
-            left = len(self.memory) + len(self.streams) + len(self.executables) + len(self.graphs)
-            assert left == self.lost
+            kinds = (self.memory, self.streams, self.executables, self.graphs, self.events)
+            assert sum(map(len, kinds)) == self.lost
 
     def _ctx_set_current(self, context: Any) -> None:
         self._threads.add(threading.get_ident())
@@ -139,12 +153,37 @@ class FakeDriver:
         assert pinned.value in self.pinned, "only pinned memory is copied without a detour"
         to, of = self.at(target.value, size.value), self.at(source.value, size.value)
         self.queue(stream.value, lambda: np.copyto(to, of))
+        self.queue(stream.value, lambda: self.pass_time(size.value / BYTES_PER_MS))
 
     def _memcpy_hto_d_async(self, target: Any, source: Any, size: Any, stream: Any) -> None:
         self._copy(target, source, size, stream, source)
 
     def _memcpy_dto_h_async(self, target: Any, source: Any, size: Any, stream: Any) -> None:
         self._copy(target, source, size, stream, target)
+
+    def _device_get_p_c_i_bus_id(self, text: Any, length: Any, device: Any) -> None:
+        assert length.value > len(BUS)
+        text.value = BUS.encode()
+
+    def _event_create(self, event: Any, flags: Any) -> None:
+        assert flags.value == 0, "one without a clock cannot be asked for times"
+        event._obj.value = self._number()
+        self.events[event._obj.value] = None
+
+    def _event_record_with_flags(self, event: Any, stream: Any, flags: Any) -> None:
+        # What is recorded otherwise while capturing is no node, and has no time.
+        assert flags.value == (stream.value in self.capturing)
+        self.queue(stream.value, lambda: self.events.update({event.value: self.now}))
+
+    def _event_elapsed_time(self, milliseconds: Any, first: Any, second: Any) -> None:
+        begin, end = self.events[first.value], self.events[second.value]
+        assert begin is not None
+        assert end is not None
+        milliseconds._obj.value = end - begin
+
+    def _event_destroy(self, event: Any) -> None:
+        assert not any(self.streams.values()), "freed while work was queued"
+        del self.events[event.value]
 
     def _stream_begin_capture(self, stream: Any, mode: Any) -> None:
         assert self.streams[stream.value] == []
@@ -178,4 +217,64 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
     """The driver that this process finds: one GPU of compute capability 8.9."""
     fake = FakeDriver()
     monkeypatch.setattr(tensorrt_cuda, "_load", lambda: fake)
+    return fake
+
+
+class FakeNvml:
+    """`libnvidia-ml` with one board, whose counter the work of the fake driver moves."""
+
+    def __init__(self, driver: FakeDriver) -> None:
+        self._driver = driver
+        self.millijoules = 10**6
+        self.milliwatts = 40_000
+        self.fail: dict[str, int] = {}
+        self.open = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("nvml"):
+            raise AttributeError(name)
+        work = getattr(self, f"_{name.removeprefix('nvml')}")
+
+        def call(*arguments: Any) -> int:
+            assert name == "nvmlInit_v2" or self.open, "not initialised"
+            return self.fail.get(name) or work(*arguments) or 0
+
+        return call
+
+    def _Init_v2(self) -> None:  # noqa: N802 - the library's name
+        self.open += 1
+
+    def _Shutdown(self) -> None:  # noqa: N802 - the library's name
+        self.open -= 1
+
+    def _DeviceGetHandleByPciBusId_v2(self, bus: Any, handle: Any) -> int:  # noqa: N802
+        handle._obj.value = 5
+        return 0 if bus.value.decode() == BUS else NOT_FOUND
+
+    def _DeviceGetTotalEnergyConsumption(self, handle: Any, found: Any) -> None:  # noqa: N802
+        assert handle.value == 5
+        found._obj.value = self.millijoules + round(BOARD_WATTS * self._driver.now)
+
+    def _DeviceGetPowerUsage(self, handle: Any, found: Any) -> None:  # noqa: N802
+        assert handle.value == 5
+        found._obj.value = self.milliwatts
+
+    def _DeviceGetName(self, handle: Any, text: Any, length: Any) -> None:  # noqa: N802
+        text.value = b"A board"
+
+    def _SystemGetDriverVersion(self, text: Any, length: Any) -> None:  # noqa: N802
+        text.value = b"580.1"
+
+    def _DeviceGetClockInfo(self, handle: Any, kind: Any, found: Any) -> None:  # noqa: N802
+        found._obj.value = 1200
+
+    def _DeviceGetMaxClockInfo(self, handle: Any, kind: Any, found: Any) -> None:  # noqa: N802
+        found._obj.value = 1980
+
+
+@pytest.fixture
+def board(driver: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
+    """The board at the address that the fake driver's GPU has."""
+    fake = FakeNvml(driver)
+    monkeypatch.setattr(nvml, "_load", lambda: fake)
     return fake

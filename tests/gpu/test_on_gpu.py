@@ -1,12 +1,14 @@
 """What only a GPU can show. Run with TensorRT installed: pytest -m gpu tests/gpu
 
 An fp16 engine of crossfuse-rt is built for two sizes and compared with the fp32 PyTorch network.
+Then phases by CUDA events, CUDA graphs and energy, of whatever engines are installed.
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,7 +24,11 @@ from crossfuse.engines.tensorrt_cuda import Cuda
 from crossfuse.engines.tensorrt_profiles import WORKSPACE, Profile
 from crossfuse.engines.tensorrt_routes import open_native
 from crossfuse.engines.tensorrt_store import StoredEngine, write_engine
-from crossfuse.errors import InvalidInput, ProviderUnavailable
+from crossfuse.errors import CrossFuseError, InvalidInput, ProviderUnavailable
+from crossfuse_bench.device.calls import GRAPH, QUEUED, DeviceCalls, TensorRTCalls
+from crossfuse_bench.device.energy import energy_field, gpu_identity, measured_energy
+from crossfuse_bench.device.passes import open_calls
+from crossfuse_bench.engine_case import EngineCase
 from crossfuse_export.parity import compare, judge
 from crossfuse_export.pictures import pictures_of, real_pictures
 from crossfuse_export.reference import Reference
@@ -39,13 +45,18 @@ ALLOWED_GROWTH = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> StoredEngine:
-    if installed_tensorrt() is None:
-        pytest.skip("the package tensorrt is not installed")
+def gpu() -> None:
+    """Skips where there is none."""
     try:
         Cuda(0).close()
     except ProviderUnavailable as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def stored(gpu: None, tmp_path_factory: pytest.TempPathFactory) -> StoredEngine:
+    if installed_tensorrt() is None:
+        pytest.skip("the package tensorrt is not installed")
     folder = tmp_path_factory.mktemp("engines")
     folder.chmod(0o700)
     options = BuildOptions(PROFILES, WORKSPACE)
@@ -149,3 +160,72 @@ def test_an_engine_of_another_version_is_built_again(
     (exported,) = export_tensorrt(bundle, ["fp16"], folder, BuildOptions(PROFILES, WORKSPACE))
     assert exported.built is not None
     open_native(model, 0, None, False).close()
+
+
+def check_phases(calls: DeviceCalls, pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Phases lie within the wall time of their call; returns the picture."""
+    for _ in range(5):
+        calls.fuse(*pair)
+        calls.phases()
+    begun = time.perf_counter()
+    fused = calls.fuse(*pair)
+    wall = 1e3 * (time.perf_counter() - begun)
+    phases = calls.phases()
+    assert min(phases.values()) > 0
+    assert sum(phases.values()) <= wall
+    return fused
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_phases_of_tensorrt(stored: StoredEngine, *, graphs: bool) -> None:
+    trt = installed_tensorrt()
+    assert trt is not None
+    model = find_bundle("crossfuse-rt").file("fp16")
+    plain = TensorRTEngine(model, stored, trt, Cuda(0))
+    expected = plain.fuse(*random_pair(SIZES[0], 5))
+    plain.close()
+    calls = TensorRTCalls(TensorRTEngine(model, stored, trt, Cuda(0)), graphs=graphs)
+    np.testing.assert_array_equal(check_phases(calls, random_pair(SIZES[0], 5)), expected)
+    calls.close()
+
+
+@pytest.mark.parametrize("launch", [QUEUED, GRAPH])
+@pytest.mark.parametrize(
+    "case",
+    [
+        EngineCase("crossfuse-rt", *SIZES[0], device="cuda", precision="fp16"),
+        EngineCase("eager", *SIZES[0], device="cuda", rival=True),
+        EngineCase("compiled", *SIZES[0], device="cuda", rival=True),
+    ],
+    ids=["onnxruntime", "eager", "compiled"],
+)
+def test_phases_of_other_engines(gpu: None, case: EngineCase, launch: str) -> None:
+    """A graph gives what queued kernels give, or is refused with a reason."""
+    try:
+        queued = open_calls(case, QUEUED)
+    except CrossFuseError as error:
+        pytest.skip(str(error))
+    expected = check_phases(queued, random_pair(SIZES[0], 5)).astype(int)
+    queued.close()
+    try:
+        calls = open_calls(case, launch)
+        fused = check_phases(calls, random_pair(SIZES[0], 5))
+    except (CrossFuseError, RuntimeError) as error:
+        assert launch == GRAPH
+        pytest.skip(f"no CUDA graph of {case.model}: {error}")
+    assert np.abs(fused - expected).max() <= 1
+    calls.close()
+
+
+def test_energy_of_the_board(gpu: None) -> None:
+    """An idle board uses some watts, and fewer than any board may."""
+
+    def rest() -> int:
+        time.sleep(0.1)
+        return 1
+
+    field = energy_field([measured_energy(rest, 2.0)])
+    if field["joules_per_pair"] is None:
+        pytest.skip(field["reason"])
+    assert 1 < field["watts"] < 2000
+    assert "not known" not in gpu_identity()

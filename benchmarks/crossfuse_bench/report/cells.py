@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Row = Mapping[str, Any]
+
+GPU_TIMES = ("upload", "compute", "download", "wall")
+GPU_HEADS = (
+    "what", "conditions", "n", "host to device", "compute", "device to host", "these calls' wall",
+    "energy of a pair",
+)  # fmt: skip
+GPU_NOTE = (
+    "On the GPU, p50 / p95 / p99 in ms by CUDA events in calls of their own, beside the wall time "
+    "of the same calls; a dash: too few calls, or no split. Energy is that of the whole board."
+)
 
 
 def model_sentence(part: Mapping[str, Any]) -> str:
@@ -45,7 +55,7 @@ def conditions(row: Row) -> str:
         parts.append(f"batch {row['batch']}")
     if "threads" in row:
         parts.append(f"{row['threads']} threads")
-    named = (row.get(name) for name in ("precision", "provider", "mode", "encoding"))
+    named = (row.get(name) for name in ("precision", "provider", "launch", "mode", "encoding"))
     parts.extend(str(value) for value in named if value and value != "none")
     if row.get("rate") is not None:
         parts.append(f"{row['rate']:.4g}/s {row['arrivals']}")
@@ -88,6 +98,27 @@ def quality(row: Row) -> str:
     if found["psnr"] is None:
         return "= fp32" if found["ssim"] == 1.0 else "-"
     return f"{found['psnr']:.1f} dB, SSIM {found['ssim']:.4f}"
+
+
+def on_gpu(rows: Iterable[Row]) -> list[Row]:
+    """Those of which phases or energy were measured, or tried to be."""
+    return [row for row in rows if row["measured"] and "device_times" in row]
+
+
+def gpu_cells(row: Row) -> list[str]:
+    """Phases of a call on the GPU as p50 / p95 / p99, its wall time, and energy of a pair."""
+    times, energy = row["device_times"], row["energy"]
+    joules = energy["joules_per_pair"]
+    used = energy["reason"] if joules is None else f"{joules:.4g} J ({energy['how']})"
+    phases = [_phase(times[name]) if times["n"] else "-" for name in GPU_TIMES]
+    if not times["n"]:
+        phases[0] = times["reason"]
+    return [row["name"], conditions(row), str(times["n"]), *phases, used]
+
+
+def _phase(found: Mapping[str, Any]) -> str:
+    values = (found[name] for name in ("p50", "p95", "p99"))
+    return " / ".join("-" if value is None else f"{value:.4g}" for value in values)
 
 
 def statistics_cells(row: Row) -> list[str]:

@@ -120,7 +120,8 @@ def _one_of_each(rows: Iterable[Row]) -> list[Row]:
 def _short(row: Row) -> str:
     if row["kind"] in ("engine", "rival"):
         batch = f", batch {row['batch']}" if row["batch"] != 1 else ""
-        return f"{row['name']} {row['size']}{batch}"
+        launch = f", {row['launch']}" if "launch" in row else ""
+        return f"{row['name']} {row['size']}{batch}{launch}"
     if row["kind"] == "video":
         return f"{row['name']} {row['mode']}"
     if row["kind"] == "closed loop":

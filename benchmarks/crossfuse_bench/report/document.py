@@ -13,6 +13,7 @@ from typing import Any
 from crossfuse.errors import InvalidInput
 from crossfuse.images import write_file
 from crossfuse_bench.machine import commit, describe_machine, versions
+from crossfuse_bench.report.cells import GPU_TIMES, on_gpu
 from crossfuse_bench.report.fits import fits
 from crossfuse_bench.report.html_page import html_page
 from crossfuse_bench.report.markdown import markdown
@@ -34,6 +35,12 @@ COLUMNS = (
     "share_of_peak", "interval_ms", "jitter_ms", *SERVER, "psnr", "ssim", "measured", "reason",
     "commit", "sha256",
 )  # fmt: skip
+GPU_COLUMNS = (
+    "launch", "device_n",
+    *(f"{name}_{percentile}" for name in GPU_TIMES for percentile in ("p50", "p95", "p99")),
+    "device_reason", "joules_per_pair", "watts", "energy_how", "energy_reason",
+)  # fmt: skip
+"""Only where a GPU was measured."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,8 @@ def write_files(found: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _csv(document: dict[str, Any]) -> str:
     table = io.StringIO()
-    writer = csv.DictWriter(table, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    columns = COLUMNS + (GPU_COLUMNS if on_gpu(document["rows"]) else ())
+    writer = csv.DictWriter(table, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     same = {"commit": document["commit"], "sha256": document["sha256"]}
     for row in document["rows"]:
@@ -118,5 +126,19 @@ def _csv(document: dict[str, Any]) -> str:
         server = {f"server_{name}": value for name, value in row.get("server", {}).items()}
         quality = row.get("quality", {})
         first = {"provider": document["provider"]}
-        writer.writerow(first | row | quality | lost | server | same)
+        writer.writerow(first | row | quality | lost | server | _on_gpu(row) | same)
     return table.getvalue()
+
+
+def _on_gpu(row: dict[str, Any]) -> dict[str, Any]:
+    """Phases and energy of a row as columns."""
+    times, energy = row.get("device_times", {}), row.get("energy", {})
+    found = {
+        f"{name}_{part}": times[name][part]
+        for name in GPU_TIMES
+        if name in times
+        for part in ("p50", "p95", "p99")
+    }
+    named = {"device_n": times.get("n"), "device_reason": times.get("reason")}
+    named |= {name: energy.get(name) for name in ("joules_per_pair", "watts")}
+    return found | named | {f"energy_{name}": energy.get(name) for name in ("how", "reason")}

@@ -40,11 +40,11 @@ def megapixels(row: Row) -> float:
 AXES = (
     Axis(
         "pixels", "engine", megapixels, lambda row: row["p50"],
-        ("batch", "threads", "precision", "device"), "a call (p50)", "megapixel",
+        ("batch", "threads", "precision", "device", "launch"), "a call (p50)", "megapixel",
     ),
     Axis(
         "batch", "engine", lambda row: row["batch"], lambda row: row["p50"],
-        ("size", "threads", "precision", "device"), "a call (p50)", "pair of a batch",
+        ("size", "threads", "precision", "device", "launch"), "a call (p50)", "pair of a batch",
     ),
     Axis(
         "streams", "video", lambda row: row["streams"],
@@ -65,7 +65,8 @@ def fits(rows: Sequence[Row]) -> list[dict[str, Any]]:
         for key, group in groups.items():
             points = sorted((float(axis.across(row)), float(axis.cost(row) or 0)) for row in group)
             if len({place for place, _ in points}) >= LEAST:
-                same = dict(zip(("name", *axis.same), key, strict=True))
+                named = zip(("name", *axis.same), key, strict=True)
+                same = {name: value for name, value in named if value is not None}
                 found.append({"axis": axis.name, "same": same, **_line(points)})
     return found
 

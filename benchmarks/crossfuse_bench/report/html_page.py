@@ -9,10 +9,14 @@ from string import Template
 from typing import Any
 
 from crossfuse_bench.report.cells import (
+    GPU_HEADS,
+    GPU_NOTE,
     conditions,
+    gpu_cells,
     latency,
     machine_sentence,
     model_sentence,
+    on_gpu,
     quality,
     remarks,
     statistics_cells,
@@ -45,6 +49,7 @@ def html_page(document: Mapping[str, Any]) -> str:
         findings="".join(f"<li>{escape(line)}</li>" for line in sentences(document["extra"])),
         table=_table([(title, rows) for title, _, rows in parts]),
         plots=all_charts([(part["kind"], rows) for _, part, rows in parts], document["extra"]),
+        on_gpu=_on_gpu(document["rows"]),
         statistics=_statistics(document["rows"]),
         facts="".join(_facts(title, part) for title, part, _ in parts),
     )
@@ -105,20 +110,28 @@ def _line(row: Row) -> str:
     return f"<tr{kind}>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
 
 
+def _on_gpu(rows: Sequence[Row]) -> str:
+    """Phases and energy, where a GPU was measured."""
+    cells = [gpu_cells(row) for row in on_gpu(rows)]
+    return _section("On the GPU", GPU_NOTE, GPU_HEADS, cells)
+
+
 def _statistics(rows: Sequence[Row]) -> str:
     """The server's own numbers, as perf_analyzer prints them, beside the client's."""
-    counted = [row for row in rows if row.get("server")]
-    if not counted:
+    cells = [statistics_cells(row) for row in rows if row.get("server")]
+    note = "What the server counted, beside what the client saw; means in ms."
+    return _section("The server's own statistics", note, STATISTICS_HEADS, cells)
+
+
+def _section(title: str, note: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table with its title; nothing where it has no row."""
+    if not rows:
         return ""
-    lines = [
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in statistics_cells(row))}</tr>"
-        for row in counted
-    ]
+    lines = [f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
     return (
-        "<section><h2>The server&#39;s own statistics</h2><p>What the server counted, beside what "
-        "the client saw; means in ms.</p>"
-        '<div class="scroll" tabindex="0" role="region" aria-label="Statistics of the server">'
-        f"{_with_head(STATISTICS_HEADS, lines)}</div></section>"
+        f"<section><h2>{escape(title)}</h2><p>{escape(note)}</p>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(title)}">'
+        f"{_with_head(heads, lines)}</div></section>"
     )
 
 

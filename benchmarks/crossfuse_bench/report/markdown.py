@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crossfuse_bench.report.cells import (
+    GPU_HEADS,
+    GPU_NOTE,
     conditions,
+    gpu_cells,
     latency,
     machine_sentence,
     model_sentence,
+    on_gpu,
     quality,
     remarks,
     statistics_cells,
@@ -44,6 +48,7 @@ def markdown(document: Mapping[str, Any]) -> str:
             *(f"- {name.capitalize()}: {value}" for name, value in part["method"].items()),
             "",
             *_table(rows, part["kind"]),
+            *_on_gpu(rows),
             *_statistics(rows),
             *_why_missing(rows),
             "",
@@ -100,6 +105,21 @@ def _table(rows: Sequence[Row], kind: str) -> list[str]:
             f"| {quality(row)} | {remarks(row)} |"
         )
     return lines
+
+
+def _on_gpu(rows: Sequence[Row]) -> list[str]:
+    """Phases and energy, where a GPU was measured."""
+    found = on_gpu(rows)
+    if not found:
+        return []
+    return [
+        "",
+        GPU_NOTE,
+        "",
+        f"| {' | '.join(GPU_HEADS)} |",
+        f"|{' --- |' * len(GPU_HEADS)}",
+        *(f"| {' | '.join(gpu_cells(row))} |" for row in found),
+    ]
 
 
 def _statistics(rows: Sequence[Row]) -> list[str]:

@@ -10,7 +10,8 @@ import fastjsonschema
 
 from crossfuse.errors import InvalidInput
 
-SCHEMA = "crossfuse-bench/1"
+SCHEMA = "crossfuse-bench/2"
+"""What is written; reports of version 1, without phases and energy of GPUs, are read as well."""
 
 
 def validate(document: Any, name: str = "report") -> None:
