@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import crossfuse
-from crossfuse.video import VideoOptions, VideoSummary, fuse_streams
+from crossfuse.video import VideoOptions, VideoSummary, fuse_streams, share_one_heap
 
+share_one_heap()
 fuser = crossfuse.load("crossfuse-rt")
 stop = threading.Event()
 signal.signal(signal.SIGINT, lambda *_: stop.set())

@@ -25,7 +25,7 @@ import numpy as np
 
 from crossfuse.fuser import Fuser, load
 from crossfuse.synthetic import Scene
-from crossfuse.video import VideoOptions, VideoSummary, fuse_streams
+from crossfuse.video import VideoOptions, VideoSummary, fuse_streams, share_one_heap
 from crossfuse.video.http_sink import HttpSink
 from crossfuse_bench.conditions import conditions
 
@@ -84,6 +84,7 @@ class Outcome:
 
 def measure(streams: int, seconds: float, model: str) -> Outcome:
     """Fuse so many pairs of streams for so long."""
+    share_one_heap()
     context = multiprocessing.get_context("spawn")
     connection, remote = context.Pipe()
     cameras = context.Process(target=_film, args=(remote,), daemon=True)
@@ -185,8 +186,9 @@ def report(outcome: Outcome, model: str) -> str:
             *conditions("numpy", "opencv-python-headless", "onnxruntime"),
             f"- Method: {minutes:g} minutes of {streams} pairs of streams, {WIDTH}x{HEIGHT}, up to "
             f"{FPS:g} frames a second, motion JPEG over HTTP from another process of the same "
-            f"machine, fused by one {model} in one process, each written to an MP4. Memory, "
-            "threads and descriptors are those of the fusing process.",
+            f"machine, fused by one {model} in one process whose threads share one heap "
+            "(crossfuse.video.share_one_heap), each written to an MP4. Memory, threads and "
+            "descriptors are those of the fusing process.",
             f"- Repeat it: `python -m crossfuse_bench.four_streams -o FILE.md --minutes {minutes:g}"
             "`",
             "",

@@ -16,7 +16,16 @@ from crossfuse.images import (
 
 
 def add_infrared_arguments(parser: argparse.ArgumentParser) -> None:
-    """How the infrared camera's pictures are to be read; the mapping arrives as an IrMapping."""
+    """How pictures of an infrared camera are to be read, and how large they may be."""
+    add_camera_arguments(parser)
+    parser.add_argument(
+        "--max-pixels", type=int, default=DEFAULT_MAX_PIXELS, metavar="N",
+        help="refuse pictures with more pixels than this (default: %(default)s)",
+    )  # fmt: skip
+
+
+def add_camera_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is known of the infrared camera; the mapping arrives as an IrMapping."""
     parser.add_argument(
         "--ir-mapping", type=partial(parse_mapping, field="--ir-mapping"),
         default=DEFAULT_MAPPING, metavar="RULE",
@@ -31,10 +40,6 @@ def add_infrared_arguments(parser: argparse.ArgumentParser) -> None:
         "--ir-palette", type=_palette, metavar="NAME",
         help="turn a false-colour infrared picture back into temperatures: "
         f"luma, or the palette it was made with ({', '.join(sorted(set(PALETTES) - {'luma'}))})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--max-pixels", type=int, default=DEFAULT_MAX_PIXELS, metavar="N",
-        help="refuse pictures with more pixels than this (default: %(default)s)",
     )  # fmt: skip
 
 

@@ -24,15 +24,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from crossfuse.bundles import DEFAULT_MODEL
 from crossfuse.cli import INTERRUPTED
-from crossfuse.cli.model_options import add_model_arguments
+from crossfuse.cli.infrared_options import add_camera_arguments
+from crossfuse.cli.model_options import add_model_arguments, open_engine
 from crossfuse.cli.server_options import add_server_arguments, open_client
-from crossfuse.engines import load_engine
 from crossfuse.errors import InvalidInput
 from crossfuse.fuser import Fuser
-from crossfuse.images import PALETTES, POLARITIES
 from crossfuse.video import FusedPair, VideoOptions, VideoSummary, fuse_streams
+from crossfuse.video.heap import share_one_heap
 from crossfuse.video.layout import LAYOUTS
 from crossfuse.video.pairing import POLICIES
 from crossfuse.video.sinks import ENCODERS
@@ -69,19 +68,7 @@ def _add_picture_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overlay", action="store_true", help="write rate, delay, drops and model into the picture"
     )
-    parser.add_argument(
-        "--ir-mapping", default="percentile:1:99", metavar="RULE",
-        help="16-bit infrared to 8 bits, held over time: linear:LO:HI, percentile:LO:HI or none "
-        "(default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--ir-polarity", choices=POLARITIES, default="white-hot",
-        help="whether warm things are light or dark in the infrared source (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--ir-palette", choices=PALETTES, metavar="NAME",
-        help=f"palette of a false-colour infrared source ({', '.join(PALETTES)})",
-    )  # fmt: skip
+    add_camera_arguments(parser)
 
 
 def _add_pairing_arguments(parser: argparse.ArgumentParser) -> None:
@@ -151,6 +138,7 @@ def run(args: argparse.Namespace) -> int:
         sound=not args.no_sound,
         max_frames=args.max_frames,
     )
+    share_one_heap()
     with ExitStack() as stack:
         stop = stack.enter_context(_stopped_by_signals())
         progress = stack.enter_context(tqdm(unit="pair", disable=None, file=sys.stderr))
@@ -158,14 +146,7 @@ def run(args: argparse.Namespace) -> int:
         if args.server is not None:
             client = stack.enter_context(open_client(args))
         else:
-            engine = load_engine(
-                args.model or DEFAULT_MODEL,
-                device=args.device,
-                precision=args.precision,
-                threads=args.threads,
-                models=args.models,
-            )
-            fuser = stack.enter_context(Fuser(engine))
+            fuser = stack.enter_context(Fuser(open_engine(args, args.model)))
 
         def start(total: int | None) -> None:
             progress.reset(total)

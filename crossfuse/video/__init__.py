@@ -1,6 +1,7 @@
 """Two video streams into one fused stream; `crossfuse video` is a thin layer over it.
 
 sources.py, *_source.py   files, folders, cameras, network streams, the synthetic street
+hardware.py               which decoder a source gets where hardware is asked for
 reader.py                 a thread per source; opens it again when it is lost
 pairing.py                frames of both sources into pairs
 rig.py, rig.schema.json   cameras that do not line up: the rig file, and how it is applied
@@ -8,9 +9,12 @@ fusing.py                 pairs through a model of this process, or through a se
 turns.py                  streams that share a model get it in turns
 layout.py                 how an output frame is composed
 sinks.py, *_sink.py       MP4, folders, HTTP, RTSP, a window
+sound.py                  the visible file's sound, copied
 address.py                addresses as they may be shown, without password
-mp4_file.py, mp4_boxes.py an MP4 that can be played while it grows
+mp4_file.py               an MP4 that can be played while it grows
+mp4_boxes.py, mp4_fragment.py, mp4_index.py   its parts, and its index in the end
 session.py, summary.py    one run, and its account
+latest.py, heap.py        memory that stays, however long a stream runs
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from typing import TYPE_CHECKING
 from crossfuse.bundles import DEFAULT_MODEL
 from crossfuse.fuser import Fuser, load
 from crossfuse.video.fusing import Backend, FusedPair, LocalBackend, RemoteBackend
+from crossfuse.video.heap import share_one_heap
 from crossfuse.video.options import VideoOptions
 from crossfuse.video.outputs import Outputs
 from crossfuse.video.rig import Rig, RigAligner, RigQuality, read_rig
@@ -44,6 +49,7 @@ __all__ = [
     "VideoSummary",
     "fuse_streams",
     "read_rig",
+    "share_one_heap",
 ]
 
 

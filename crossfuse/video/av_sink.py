@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from fractions import Fraction
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 
 from crossfuse.errors import InvalidInput, MissingDependency, OutputError
 from crossfuse.video.address import shown
+from crossfuse.video.mp4_index import add_index
 from crossfuse.video.sink import UInt8Array
+from crossfuse.video.sound import Sound
 from crossfuse.video.timing import Ticks
 
 # The first that this FFmpeg has is taken.
@@ -20,6 +23,10 @@ ENCODERS = ("libx264", "libopenh264", "mpeg4")
 QUALITY = "20"
 # Whatever ends the program, at most this many seconds are not in the file.
 SECONDS_PER_FRAGMENT = 0.5
+# FFmpeg remembers 72 bytes of every frame until it writes the index. A recording has an end; a live
+# stream, which is without sound, gets its index from crossfuse/video/mp4_index.py.
+INDEX_IN_MEMORY = "hybrid_fragmented+delay_moov"
+FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof+skip_trailer"
 # Of a server, to each thing it is asked.
 CONNECT_TIMEOUT = 5
 
@@ -39,7 +46,13 @@ class AvSink:
     """Writes an .mp4 that plays at every moment, or sends to an rtsp:// address as it is told."""
 
     def __init__(
-        self, target: Path | str, size: tuple[int, int], fps: float, *, sound_of: str | None
+        self,
+        target: Path | str,
+        size: tuple[int, int],
+        fps: float,
+        *,
+        sound_of: str | None = None,
+        sound_from: float = 0.0,
     ) -> None:
         try:
             import av
@@ -51,16 +64,19 @@ class AvSink:
         self._ticks = Ticks(fps)
         encoder = best_encoder()
         self.description = f"{'H.264' if '264' in encoder else encoder} ({encoder})"
-        self._sound: _Sound | None = None
+        self._sound: Sound | None = None
+        self._ends = 0.0
         self._next_key = 0
         self._failed = False
+        self._own_index = isinstance(target, Path) and sound_of is None
         try:
             if isinstance(target, Path):
+                flags = FRAGMENTS if self._own_index else INDEX_IN_MEMORY
                 self._container: Any = av.open(
                     str(target),
                     "w",
                     format="mp4",
-                    options={"movflags": "hybrid_fragmented", "flush_packets": "1"},
+                    options={"movflags": flags, "flush_packets": "1"},
                 )
             else:
                 self._container = av.open(
@@ -83,9 +99,8 @@ class AvSink:
             else:
                 self._stream.bit_rate = round(0.2 * fps * size[0] * size[1])
             if sound_of is not None:
-                self._sound = _Sound.open(sound_of, self._container)
-                if self._sound is not None:
-                    self.description += ", sound of the visible source copied"
+                self._sound = Sound(sound_of, self._container, sound_from)
+                self.description += self._sound.description
         except (self._av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
 
@@ -100,24 +115,32 @@ class AvSink:
             self._next_key = frame.pts + round(SECONDS_PER_FRAGMENT * self._ticks.timescale)
         frame.time_base = Fraction(1, self._ticks.timescale)
         self._encode(frame)
-        if self._sound is not None:
-            try:
-                self._sound.copy_until(position / 1e6)
-            except (self._av.FFmpegError, OSError) as error:
-                raise self._failure(error) from error
+        self._copy_sound(position / 1e6)
+        self._ends = (frame.pts + self._ticks.interval) / self._ticks.timescale
 
     def close(self) -> None:
         """Write what the encoder still holds, and the index."""
         try:
             # After a failed write the index would hide the fragments that are whole.
             if not self._failed:
+                self._copy_sound(self._ends)
                 self._encode(None)
                 self._container.close()
+                if self._own_index:
+                    with FileIO(self._target, "r+") as file:
+                        add_index(file, self._size, self._ticks.timescale)
         except (self._av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
         finally:
             if self._sound is not None:
                 self._sound.close()
+
+    def _copy_sound(self, seconds: float) -> None:
+        try:
+            if self._sound is not None:
+                self._sound.copy_until(seconds)
+        except (self._av.FFmpegError, OSError) as error:
+            raise self._failure(error) from error
 
     def _encode(self, frame: Any) -> None:
         try:
@@ -133,41 +156,3 @@ class AvSink:
             f"got {getattr(error, 'strerror', None) or error}; "
             "valid: a path with permission and space to write, or a server that takes the stream"
         )
-
-
-class _Sound:
-    """The first sound stream of a file, copied packet by packet as the picture goes on."""
-
-    def __init__(self, source: Any, stream: Any, container: Any) -> None:
-        self._source = source
-        self._container = container
-        self._stream = container.add_stream_from_template(stream)
-        self._packets = source.demux(stream)
-        self._next = next(self._packets, None)
-
-    @classmethod
-    def open(cls, path: str, container: Any) -> _Sound | None:
-        """None where the file has no sound that an MP4 can hold."""
-        import av
-
-        source = av.open(path)
-        stream = next(iter(source.streams.audio), None)
-        if stream is not None:
-            with contextlib.suppress(av.FFmpegError, ValueError):
-                return cls(source, stream, container)
-        source.close()
-        return None
-
-    def copy_until(self, seconds: float) -> None:
-        """Copy what is to be heard up to this moment."""
-        while (packet := self._next) is not None:
-            if packet.dts is not None:
-                if packet.dts * packet.time_base > seconds:
-                    return
-                packet.stream = self._stream
-                self._container.mux(packet)
-            self._next = next(self._packets, None)
-
-    def close(self) -> None:
-        """Let go of the source."""
-        self._source.close()

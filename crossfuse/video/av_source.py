@@ -12,6 +12,7 @@ from crossfuse.errors import InvalidInput
 from crossfuse.video.address import shown
 from crossfuse.video.colours import InfraredChannel
 from crossfuse.video.frames import CorruptFrame, SourceInfo, SourceLost, VideoFrame
+from crossfuse.video.hardware import decoder_name, first_device
 
 _LIVE_OPTIONS = {
     "rtsp_transport": "tcp",
@@ -37,16 +38,19 @@ class AvSource:
         hardware: bool,
     ) -> None:
         import av
+        from av.codec.hwaccel import HWAccel
 
         self._av = av
         self._name = shown(address)
         self._timeout = timeout
+        self._hardware = hardware
+        self._device = first_device() if hardware else None
         try:
             self._container = av.open(
                 address,
                 options=_LIVE_OPTIONS if live else {},
                 timeout=(timeout, timeout),
-                hwaccel=_accelerator() if hardware else None,
+                hwaccel=None if self._device is None else HWAccel(device_type=self._device),
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise InvalidInput(
@@ -65,6 +69,7 @@ class AvSource:
         self._packets: Iterator[Any] = iter(self._container.demux(stream))
         self._decoded: list[Any] = []
         self._count = 0
+        self.decoder = "PyAV"
         rate = stream.average_rate or stream.guessed_rate
         self.info = SourceInfo(
             name=self._name,
@@ -99,12 +104,22 @@ class AvSource:
             except self._av.FFmpegError as error:
                 raise SourceLost(f"{self._name}: {self._reason(error)}") from error
         frame = self._decoded.pop(0)
+        if self._hardware:
+            self._hardware = False  # now it is known
+            self.decoder = decoder_name("PyAV", self._in_use(), asked=True, source=self._name)
         self._count += 1
         return VideoFrame(self._pixels(frame), self._position(frame))
 
     def close(self) -> None:
         """Let go of the file or the connection."""
         self._container.close()
+
+    def _in_use(self) -> str | None:
+        """The device, where it really decodes: FFmpeg falls back without a word."""
+        context = self._stream.codec_context
+        # What a device holds has no components that a program could read.
+        used = context.is_hwaccel and context.format and not context.format.components
+        return self._device if used else None
 
     def _next_packet(self) -> Any:
         try:
@@ -130,15 +145,3 @@ class AvSource:
         if frame.time is None:
             return round(self._count * 1e6 / (self.info.fps or 25.0))
         return round(float(frame.time) * 1e6)
-
-
-def _accelerator() -> Any:
-    """The first hardware decoder of this machine; software where it cannot take the stream."""
-    from av.codec.hwaccel import HWAccel, hwdevices_available
-
-    kinds = hwdevices_available()
-    if not kinds:
-        raise InvalidInput(
-            "hardware", "no hardware decoder in this FFmpeg", "decoding without --hardware"
-        )
-    return HWAccel(device_type=kinds[0], allow_software_fallback=True)

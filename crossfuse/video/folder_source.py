@@ -15,6 +15,8 @@ DEFAULT_RATE = 25.0
 class FolderSource:
     """Frames are the pictures of a folder; 9.png comes before 10.png."""
 
+    decoder = "pictures"
+
     def __init__(
         self, folder: Path, *, infrared: bool, palette: str | None, fps: float | None
     ) -> None:

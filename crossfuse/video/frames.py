@@ -48,6 +48,10 @@ class Source(Protocol):
     def info(self) -> SourceInfo:
         """Facts about the source."""
 
+    @property
+    def decoder(self) -> str:
+        """What decodes its frames, and on which device that is no processor."""
+
     def read(self) -> VideoFrame | None:
         """The next frame, None at the end; SourceLost, CorruptFrame where something is wrong."""
 

@@ -19,15 +19,15 @@ class Track:
     keyframes: frozenset[int]
 
 
-def box(kind: bytes, *parts: bytes) -> bytes:
-    """A box of these parts."""
+def box(kind: bytes, *parts: bytes, following: int = 0) -> bytes:
+    """A box of these parts, and of so many more bytes that are written after them."""
     content = b"".join(parts)
-    return struct.pack(">I4s", len(content) + 8, kind) + content
+    return struct.pack(">I4s", len(content) + following + 8, kind) + content
 
 
-def full_box(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
+def full_box(kind: bytes, version: int, flags: int, *parts: bytes, following: int = 0) -> bytes:
     """A box with version and flags."""
-    return box(kind, struct.pack(">I", version << 24 | flags), *parts)
+    return box(kind, struct.pack(">I", version << 24 | flags), *parts, following=following)
 
 
 def children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -87,26 +87,30 @@ def file_type() -> bytes:
 
 
 def movie(
-    description: bytes, size: tuple[int, int], timescale: int, duration: int, *tables: bytes
+    description: bytes, size: tuple[int, int], timescale: int, duration: int, tables: int = 0
 ) -> bytes:
-    """The moov box of one video track; without tables that of a file of fragments."""
+    """The moov box of one video track; without tables that of a file of fragments.
+
+    The tables, of so many bytes together, are written after it: they belong to its last box.
+    Durations have 64 bits: in 32 the ticks of five days have no room.
+    """
     movie_header = full_box(
-        b"mvhd", 0, 0,
-        struct.pack(">IIIIIHHII", 0, 0, timescale, duration, 0x10000, 0x100, 0, 0, 0),
+        b"mvhd", 1, 0,
+        struct.pack(">QQIQIHHII", 0, 0, timescale, duration, 0x10000, 0x100, 0, 0, 0),
         _MATRIX, bytes(24), struct.pack(">I", 2),
     )  # fmt: skip
     track_header = full_box(
-        b"tkhd", 0, 3,
-        struct.pack(">IIIIIIIHHHH", 0, 0, 1, 0, duration, 0, 0, 0, 0, 0, 0),
+        b"tkhd", 1, 3,
+        struct.pack(">QQIIQIIHHHH", 0, 0, 1, 0, duration, 0, 0, 0, 0, 0, 0),
         _MATRIX, struct.pack(">II", size[0] << 16, size[1] << 16),
     )  # fmt: skip
     media_header = full_box(
-        b"mdhd", 0, 0, struct.pack(">IIIIHH", 0, 0, timescale, duration, 0x55C4, 0)
+        b"mdhd", 1, 0, struct.pack(">QQIQHH", 0, 0, timescale, duration, 0x55C4, 0)
     )
     handler = full_box(b"hdlr", 0, 0, bytes(4), b"vide", bytes(12), b"VideoHandler\0")
     data = box(b"dinf", full_box(b"dref", 0, 0, struct.pack(">I", 1), full_box(b"url ", 0, 1)))
     empty = struct.pack(">I", 0)
-    samples = tables or (
+    none = (
         full_box(b"stts", 0, 0, empty),
         full_box(b"stsc", 0, 0, empty),
         full_box(b"stsz", 0, 0, empty, empty),
@@ -116,64 +120,12 @@ def movie(
         b"minf",
         full_box(b"vmhd", 0, 1, bytes(8)),
         data,
-        box(b"stbl", description, *samples),
+        box(b"stbl", description, *(() if tables else none), following=tables),
+        following=tables,
     )
-    track = box(b"trak", track_header, box(b"mdia", media_header, handler, information))
+    media = box(b"mdia", media_header, handler, information, following=tables)
+    track = box(b"trak", track_header, media, following=tables)
     extends = b"" if tables else box(
         b"mvex", full_box(b"trex", 0, 0, struct.pack(">IIIII", 1, 1, 0, 0, 0))
     )  # fmt: skip
-    return box(b"moov", movie_header, track, extends)
-
-
-def fragment_header(
-    number: int, decode_time: int, durations: list[int], sizes: list[int], keys: list[bool]
-) -> bytes:
-    """The moof box of a fragment whose samples follow in one mdat box."""
-
-    def build(offset: int) -> bytes:
-        entries = b"".join(
-            struct.pack(">III", duration, size, 0x02000000 if key else 0x01010000)
-            for duration, size, key in zip(durations, sizes, keys, strict=True)
-        )
-        run = full_box(b"trun", 0, 0x701, struct.pack(">Ii", len(sizes), offset), entries)
-        return box(
-            b"moof",
-            full_box(b"mfhd", 0, 0, struct.pack(">I", number)),
-            box(
-                b"traf",
-                full_box(b"tfhd", 0, 0x020000, struct.pack(">I", 1)),
-                full_box(b"tfdt", 1, 0, struct.pack(">Q", decode_time)),
-                run,
-            ),
-        )
-
-    return build(len(build(0)) + 8)
-
-
-def sample_tables(
-    durations: list[int], sizes: list[int], keys: list[bool], chunks: list[tuple[int, int]]
-) -> tuple[bytes, ...]:
-    """The tables of a finished file; chunks are (offset, samples)."""
-    runs: list[list[int]] = []
-    for duration in durations:
-        if runs and runs[-1][1] == duration:
-            runs[-1][0] += 1
-        else:
-            runs.append([1, duration])
-    times = b"".join(struct.pack(">II", *run) for run in runs)
-    synchronised = [number for number, key in enumerate(keys, start=1) if key]
-    per_chunk = b"".join(
-        struct.pack(">III", number, samples, 1)
-        for number, (_, samples) in enumerate(chunks, start=1)
-    )
-    return (
-        full_box(b"stts", 0, 0, struct.pack(">I", len(runs)), times),
-        full_box(b"stss", 0, 0, _counted("I", synchronised)),
-        full_box(b"stsc", 0, 0, struct.pack(">I", len(chunks)), per_chunk),
-        full_box(b"stsz", 0, 0, struct.pack(f">II{len(sizes)}I", 0, len(sizes), *sizes)),
-        full_box(b"co64", 0, 0, _counted("Q", [at for at, _ in chunks])),
-    )
-
-
-def _counted(kind: str, values: list[int]) -> bytes:
-    return struct.pack(f">I{len(values)}{kind}", len(values), *values)
+    return box(b"moov", movie_header, track, extends, following=tables)

@@ -20,6 +20,8 @@ from crossfuse.video.sink import UInt8Array
 from crossfuse.video.timing import Ticks
 
 SECONDS_PER_FRAGMENT = 0.5
+# Of the frames that a fragment has at the nominal rate: more are not held, whatever their times.
+MOST_FRAMES = 4
 
 
 class OpenCvSink:
@@ -46,7 +48,8 @@ class OpenCvSink:
         """Add a frame of the size of the first one."""
         ticks = self._ticks.at(position)
         # By time as well: a live source may give far fewer frames than its nominal rate.
-        if self._times and ticks - self._times[0] >= self._per_fragment * self._ticks.interval:
+        late = self._times and ticks - self._times[0] >= self._per_fragment * self._ticks.interval
+        if late or len(self._times) == MOST_FRAMES * self._per_fragment:
             self._flush(ticks)
         self._pictures.append(picture)
         self._times.append(ticks)

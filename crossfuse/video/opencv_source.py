@@ -15,6 +15,7 @@ from crossfuse.errors import InvalidInput
 from crossfuse.video.address import shown
 from crossfuse.video.colours import InfraredChannel
 from crossfuse.video.frames import CorruptFrame, SourceInfo, SourceLost, VideoFrame
+from crossfuse.video.hardware import OPENCV_KINDS, decoder_name
 
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 # TCP, because a lost UDP packet smears the picture; no buffering, because it is delay.
@@ -52,9 +53,12 @@ class OpenCvSource:
             )
             raise InvalidInput("source", f"{self._name}, which cannot be opened", valid)
         self._channel = InfraredChannel(self._name, palette) if infrared else None
+        used = OPENCV_KINDS.get(int(self._capture.get(cv2.CAP_PROP_HW_ACCELERATION)))
+        self.decoder = decoder_name("OpenCV", used, asked=hardware, source=self._name)
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self._count = 0
+        self._at = 0  # microseconds
         self._grabbed = False
         self._corrupt = 0  # frames before the grabbed one that could not be decoded
         self.info = SourceInfo(
@@ -79,7 +83,7 @@ class OpenCvSource:
         if self.info.live:
             position = time.monotonic_ns() // 1000
         else:
-            position = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1000)
+            position = self._at = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1000)
         rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
         return VideoFrame(rgb if self._channel is None else self._channel(rgb), position)
 
@@ -94,11 +98,17 @@ class OpenCvSource:
                 break
         if self.info.live:
             raise SourceLost(f"{self._name}: no frame came")
-        if self.info.frames is not None and self._count < self.info.frames - 1:
+        if self._ended_early():
             raise SourceLost(
                 f"{self._name}: ended after {self._count} of {self.info.frames} frames"
             )
         return False
+
+    def _ended_early(self) -> bool:
+        """By number and by time: without a number OpenCV makes one of the length, gaps included."""
+        if self.info.frames is None or self._count >= self.info.frames - 1:
+            return False
+        return self._at < (self.info.frames - 2) * 1e6 / (self.info.fps or 25.0)
 
     def close(self) -> None:
         """Let go of the capture."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from crossfuse.errors import InvalidInput, UnknownName
-from crossfuse.images import POLARITIES, parse_mapping
+from crossfuse.images import DEFAULT_MAPPING, PALETTES, POLARITIES, IrMapping, parse_mapping
 from crossfuse.video.layout import LAYOUTS
 from crossfuse.video.pairing import POLICIES
 
@@ -35,7 +35,8 @@ class VideoOptions:
     preview: bool = False
     """Whether to show the output in a window."""
     overwrite: bool = False
-    ir_mapping: str = "percentile:1:99"
+    ir_mapping: str | IrMapping = DEFAULT_MAPPING
+    """16-bit infrared to 8 bits: linear:LO:HI, percentile:LO:HI or none."""
     ir_polarity: str = "white-hot"
     ir_palette: str | None = None
     fps: float | None = None
@@ -58,7 +59,10 @@ class VideoOptions:
             raise UnknownName("layout", self.layout, LAYOUTS)
         if self.ir_polarity not in POLARITIES:
             raise UnknownName("ir_polarity", self.ir_polarity, POLARITIES)
-        parse_mapping(self.ir_mapping)
+        if self.ir_palette is not None and self.ir_palette not in PALETTES:
+            raise UnknownName("ir_palette", self.ir_palette, PALETTES)
+        if isinstance(self.ir_mapping, str):
+            parse_mapping(self.ir_mapping)
         for field in ("tolerance_ms", "reconnect"):
             value = getattr(self, field)
             if value is not None and not 0 <= value < math.inf:

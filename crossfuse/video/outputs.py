@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from crossfuse.errors import OutputError
 from crossfuse.video.address import shown
@@ -48,8 +49,9 @@ class Outputs:
             self._first = position
             self.size = (picture.shape[1], picture.shape[0])
             self._sinks = []
+            options = replace(self._options, sound_from=position / 1e6)
             for target in self._targets:
-                self._sinks.append(open_sink(target, self.size, self._fps, self._options))
+                self._sinks.append(open_sink(target, self.size, self._fps, options))
             if self._preview is not None:
                 self._sinks.append(self._preview)
         self.last_position = position - self._first

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from crossfuse.images import Pixels
-from crossfuse.streaming import Pair, Paired, Pairer, Source, Unpaired
+from crossfuse.streaming import DropReason, Pair, Paired, Pairer, Source, Unpaired
 from crossfuse.video.frames import VideoFrame
+from crossfuse.video.latest import Latest
 
 
 class PairPolicy(Enum):
@@ -27,6 +28,8 @@ POLICIES = tuple(policy.value for policy in PairPolicy)
 # Frames a recording is read ahead; a live source that runs further ahead loses its oldest.
 CAPACITY = 8
 READ_AHEAD = 4
+# A pair of live sources that nobody took in time.
+OVERRUN = f"pair: {DropReason.OVERRUN.value}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,15 +51,13 @@ class PairingCounts:
     repeated: int = 0
     """Pairs for which the last frame of a source was used once more."""
     dropped: Counter[str] = field(default_factory=Counter)
-    """By `source: reason`."""
-    errors: list[int] = field(default_factory=list)
-    """Microseconds between the frames of the latest pairs, infrared minus visible."""
+    """By `source: reason`; of pairs, OVERRUN."""
+    errors: Latest = field(default_factory=Latest)
+    """Milliseconds between the two frames of a pair, without sign."""
 
 
 # In frames: times that are further from the grid of a constant rate do not follow it.
 EVEN = 0.2
-# Enough for a steady estimate of the spread, and no more memory after ten days.
-KEPT_ERRORS = 10_000
 
 
 class PairStream:
@@ -168,10 +169,7 @@ class PairStream:
         self._last = {Source.INFRARED: infrared, Source.VISIBLE: visible}
         by_number = self._numbering is not None
         error = infrared.position - visible.position if by_number else pair.error
-        if len(self.counts.errors) < KEPT_ERRORS:
-            self.counts.errors.append(error)
-        else:
-            self.counts.errors[self.counts.pairs % KEPT_ERRORS] = error
+        self.counts.errors.add(abs(error) / 1e3)
         arrived = max(pair.infrared.arrived_at, pair.visible.arrived_at)
         self._emit(infrared, visible, visible.position, arrived)
 
@@ -196,6 +194,9 @@ class PairStream:
         self._last_position = position
         self.counts.pairs += 1
         self._ready.append(FramePair(ir.pixels, vis.pixels, position, arrived))
+        if self._live and len(self._ready) > READ_AHEAD:
+            self._ready.popleft()
+            self.counts.dropped[OVERRUN] += 1
 
 
 class _Numbers:

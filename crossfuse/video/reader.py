@@ -10,6 +10,7 @@ from enum import Enum
 
 from crossfuse.errors import CrossFuseError
 from crossfuse.video.frames import CorruptFrame, Source, SourceInfo, SourceLost, VideoFrame
+from crossfuse.video.summary import SourceSummary
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +81,22 @@ class Reader:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(wait)
+
+    @property
+    def summary(self) -> SourceSummary:
+        """What became of the source so far."""
+        return SourceSummary(
+            source=self.info.name,
+            decoder=self._source.decoder,
+            frames=self.frames,
+            expected=self.info.frames,
+            corrupt=self.corrupt,
+            wrong_size=self.wrong_size,
+            clock_jumps=self.clock_jumps,
+            reconnects=self.reconnects,
+            state=self.state.value,
+            problem=self.problem,
+        )
 
     def _run(self) -> None:
         try:

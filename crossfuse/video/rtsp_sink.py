@@ -104,7 +104,7 @@ def main() -> None:
         if len(pixels) < width * height * 3:
             break
         try:
-            sink = sink or AvSink(address, (width, height), fps, sound_of=None)
+            sink = sink or AvSink(address, (width, height), fps)
             picture = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
             sink.write(picture, *POSITION.unpack(head))
         except OutputError as error:

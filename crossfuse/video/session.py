@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crossfuse.errors import CrossFuseError, InvalidInput, OutputError
+from crossfuse.errors import CrossFuseError, InvalidInput
 from crossfuse.images import HeldMapping, parse_mapping
 from crossfuse.streaming import Answer, Dropped, Failed, Source
 from crossfuse.streaming.steady_infrared import SteadyInfrared
 from crossfuse.video.flicker import FlickerMeter
 from crossfuse.video.fusing import Backend, FusedPair, FusingStream, ReadyPair
+from crossfuse.video.latest import Latest
 from crossfuse.video.layout import compose
 from crossfuse.video.options import VideoOptions
 from crossfuse.video.outputs import Outputs
-from crossfuse.video.pairing import PairPolicy, PairStream
+from crossfuse.video.pairing import OVERRUN, PairPolicy, PairStream
 from crossfuse.video.reader import Reader, State
 from crossfuse.video.rig import Rig, RigAligner
 from crossfuse.video.sources import SourceOptions, open_source
-from crossfuse.video.summary import SourceSummary, VideoSummary, spread
+from crossfuse.video.summary import VideoSummary
 
 if TYPE_CHECKING:
     from crossfuse.calibration.drift import DriftCheck
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 DEFAULT_FPS = 25.0
 # After being told to stop, seconds in which frames under way may still be finished.
 GRACE = 5.0
-KEPT_DELAYS = 10_000
 RATE_OVER = 30
+# After so many different problems the others are only counted.
+MOST_PROBLEMS = 20
 
 
 class Session:
@@ -55,7 +57,11 @@ class Session:
         self._stop = stop
         self._addresses = {Source.INFRARED: ir, Source.VISIBLE: vis}
         self._aligner = None if rig is None else RigAligner(rig, crop=options.crop)
-        self._mapping = HeldMapping(parse_mapping(options.ir_mapping), polarity=options.ir_polarity)
+        mapping = options.ir_mapping
+        self._mapping = HeldMapping(
+            parse_mapping(mapping) if isinstance(mapping, str) else mapping,
+            polarity=options.ir_polarity,
+        )
         self._steady = SteadyInfrared()
         self._readers: dict[Source, Reader] = {}
         for source in Source:
@@ -70,7 +76,7 @@ class Session:
         self._outputs = outputs(self.fps, vis if not self.live and Path(vis).is_file() else None)
         self._flicker = FlickerMeter()
         self._drift = None if rig is None else _drift_check(rig, crop=options.crop)
-        self._delays: deque[float] = deque(maxlen=KEPT_DELAYS)
+        self._delays = Latest()
         self._output_times: deque[float] = deque(maxlen=RATE_OVER)
         self.summary = VideoSummary(model=model, live=self.live, fps=self.fps)
 
@@ -92,8 +98,6 @@ class Session:
         try:
             for answer in self._stream.answers(self._ready_pairs()):
                 self._handle(answer, on_frame)
-        except OutputError as error:
-            self.summary.problems.append(str(error))
         except CrossFuseError as error:
             self.summary.problems.append(str(error))
         finally:
@@ -201,31 +205,39 @@ class Session:
         if isinstance(outcome, Dropped):
             return
         if isinstance(outcome, Failed):
-            # A model or a server that refuses every frame is told of once.
-            if str(outcome.error) not in self.summary.problems[-3:]:
-                self.summary.problems.append(str(outcome.error))
+            self._tell(str(outcome.error))
             return
         fused = outcome.result
         self._flicker.add(fused.fused, fused.pair.vis)
         text = self._overlay_text() if self._options.overlay else None
         self._outputs.write(compose(fused, self._options.layout, text), fused.pair.position)
         now = time.monotonic()
-        self._delays.append(now - fused.pair.arrived_at)
+        self._delays.add((now - fused.pair.arrived_at) * 1e3)
         self._output_times.append(now)
         on_frame(fused)
+
+    def _tell(self, problem: str) -> None:
+        """Of a model or a server that refuses every frame, once."""
+        problems = self.summary.problems
+        if len(problems) < MOST_PROBLEMS and problem not in problems[-3:]:
+            problems.append(problem)
 
     def _overlay_text(self) -> str:
         times, counters = self._output_times, self._stream.window.counters
         elapsed = times[-1] - times[0] if len(times) > 1 else 0.0
         rate = (len(times) - 1) / elapsed if elapsed else 0.0
-        delay = self._delays[-1] * 1e3 if self._delays else 0.0
         drops = counters.dropped.total() + self._pairs.counts.dropped.total()
         states = [
             f"{source.value} {reader.state.value}"
             for source, reader in self._readers.items()
             if reader.state in (State.RECONNECTING, State.LOST)
         ]
-        parts = [f"{rate:.1f} fps", f"{delay:.0f} ms", f"{drops} dropped", self.summary.model]
+        parts = [
+            f"{rate:.1f} fps",
+            f"{self._delays.last:.0f} ms",
+            f"{drops} dropped",
+            self.summary.model,
+        ]
         return "  ".join(parts + states)
 
     def _account(self, seconds: float) -> None:
@@ -239,23 +251,20 @@ class Session:
         summary.size = self._outputs.size
         summary.duration = self._outputs.duration
         summary.rate = counters.fused / seconds if seconds else 0.0
-        summary.dropped = dict(counts.dropped)
-        for reason, count in counters.dropped.items():
-            summary.dropped[f"pair: {reason.value}"] = count
+        of_pairs = Counter({f"pair: {what.value}": n for what, n in counters.dropped.items()})
         given_up = counters.cancelled
         if self._stop.is_set() or summary.problems:  # also those that never got into the window
-            given_up = counts.pairs - counters.fused - counters.failed - counters.dropped.total()
-        if given_up:
-            summary.dropped["pair: given up"] = given_up
-        summary.delay_ms = spread([delay * 1e3 for delay in self._delays])
-        summary.pairing_error_ms = spread([abs(error) / 1e3 for error in counts.errors])
+            decided = counters.fused + counters.failed + of_pairs.total()
+            given_up = counts.pairs - decided - counts.dropped[OVERRUN]
+        of_pairs["pair: given up"] = given_up
+        summary.dropped = dict(counts.dropped + of_pairs)
+        summary.delay_ms = self._delays.spread
+        summary.pairing_error_ms = counts.errors.spread
         summary.server_reconnects = self._stream.restarts
         summary.drift_px = None if self._drift is None else self._drift.close()
         summary.flicker = self._flicker.ratio
         summary.interrupted = self._stop.is_set()
-        summary.infrared, summary.visible = (
-            _source_summary(reader) for reader in self._readers.values()
-        )
+        summary.infrared, summary.visible = (reader.summary for reader in self._readers.values())
         lost = [reader for reader in self._readers.values() if reader.state is State.LOST]
         summary.problems += [reader.problem or reader.info.name for reader in lost]
 
@@ -266,17 +275,3 @@ def _drift_check(rig: Rig, *, crop: bool) -> DriftCheck:
 
     x, y, width, height = rig.valid_region
     return DriftCheck((0, 0, width, height) if crop else (x, y, width, height), rig.vis_size[0])
-
-
-def _source_summary(reader: Reader) -> SourceSummary:
-    return SourceSummary(
-        source=reader.info.name,
-        frames=reader.frames,
-        expected=reader.info.frames,
-        corrupt=reader.corrupt,
-        wrong_size=reader.wrong_size,
-        clock_jumps=reader.clock_jumps,
-        reconnects=reader.reconnects,
-        state=reader.state.value,
-        problem=reader.problem,
-    )

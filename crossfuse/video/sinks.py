@@ -27,6 +27,8 @@ class SinkOptions:
     overwrite: bool = False
     sound_of: str | None = None
     """A file whose sound is copied; PyAV only."""
+    sound_from: float = 0.0
+    """Where in it the output begins, in seconds from its first picture."""
 
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:
@@ -59,5 +61,5 @@ def open_sink(text: str, size: tuple[int, int], fps: float, options: SinkOptions
         return FolderSink(path, overwrite=options.overwrite)
     with_av = importlib.util.find_spec("av") is not None and options.encoder != "opencv"
     if with_av or options.encoder == "av":
-        return AvSink(path, size, fps, sound_of=options.sound_of)
+        return AvSink(path, size, fps, sound_of=options.sound_of, sound_from=options.sound_from)
     return OpenCvSink(path, size, fps)

@@ -11,6 +11,8 @@ class SourceSummary:
     """What one source did."""
 
     source: str
+    decoder: str
+    """PyAV or OpenCV, with the device where hardware decodes, such as "PyAV, cuda"."""
     frames: int
     """Frames that were read and could be used."""
     expected: int | None
@@ -58,9 +60,9 @@ class VideoSummary:
     rate: float = 0.0
     """Fused frames per second of the run."""
     delay_ms: Spread = Spread(None, None, None)
-    """From the arrival of a pair to its output."""
+    """From the arrival of a pair to its output, of the latest 10 000."""
     pairing_error_ms: Spread = Spread(None, None, None)
-    """Between the two frames of a pair, without sign."""
+    """Between the two frames of a pair, without sign, of the latest 10 000."""
     server_reconnects: int = 0
     flicker: float | None = None
     """Spread of the change of the frame mean, fused over visible; up to 1.1 is steady."""
@@ -104,12 +106,3 @@ class VideoSummary:
         lines += [f"problem: {problem}" for problem in self.problems]
         lines += [f"-> {output}" for output in self.outputs]
         return "\n".join(lines)
-
-
-def spread(values: list[float]) -> Spread:
-    """Median, 99th percentile and largest of some numbers."""
-    if not values:
-        return Spread(None, None, None)
-    ordered = sorted(values)
-    middle, high = (ordered[int(share * (len(ordered) - 1))] for share in (0.5, 0.99))
-    return Spread(middle, high, ordered[-1])

@@ -14,6 +14,8 @@ SECONDS = 10
 class SyntheticSource:
     """One of the two cameras of a synthetic street: ten seconds, 480x640, 25 frames a second."""
 
+    decoder = "made here"
+
     def __init__(self, name: str, *, infrared: bool) -> None:
         _, _, seed = name.partition(":")
         if seed and not seed.isdecimal():

@@ -71,6 +71,16 @@ def test_text_for_people(
     assert len(list(folder.iterdir())) == 12
 
 
+def test_hardware_is_asked_for_and_not_needed(
+    tmp_path: Path, sources: list[str], mean_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = ["-o", str(tmp_path / "fused.mp4"), "--model", str(mean_bundle), "--json"]
+    assert main(["video", *sources, *result, "--hardware"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["fused"], summary["problems"]) == (12, [])
+    assert summary["visible"]["decoder"].split(", ")[0] in ("PyAV", "OpenCV")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -79,6 +89,9 @@ def test_text_for_people(
         (["--crop"], "crop: got no rig; valid: --crop together with --rig"),
         (["--tolerance", "-1"], "tolerance_ms: got -1.0; valid: 0 or more"),
         (["--max-frames", "0"], "max_frames: got 0; valid: 1 or more"),
+        (["--ir-palette", "jot"], "(did you mean 'jet'?)"),
+        (["--ir-mapping", "linear:9"], "--ir-mapping: got "),
+        (["--preview"], "preview: got "),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(

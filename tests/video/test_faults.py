@@ -79,6 +79,7 @@ class Jumping:
     """A source whose clock goes back and then jumps an hour ahead."""
 
     info = SourceInfo("jumping", 64, 48, 25.0, None, live=False)
+    decoder = "none"
 
     def __init__(self) -> None:
         self._positions = [0, 40_000, 80_000, 10_000, 50_000, 3_600_000_000, 3_600_040_000]

@@ -31,20 +31,32 @@ class SlowEngine(Engine):
         return EngineDescription("slow", 1, "fp32", "0" * 64, "cpu", "none", "none", 1, 32)
 
 
-@pytest.mark.parametrize("decoder", ["opencv", "av"])
-def test_a_camera_that_is_cut_for_three_seconds_comes_back(
+@pytest.fixture(params=["opencv", "av"])
+def decoder(request: pytest.FixtureRequest) -> str:
+    """Either of the two."""
+    if request.param == "av":
+        pytest.importorskip("av")
+    return str(request.param)
+
+
+@pytest.fixture
+def filming(
     camera: Callable[..., Any],
     running: Callable[..., Any],
     fuser: Fuser,
     tmp_path: Path,
     decoder: str,
-) -> None:
-    if decoder == "av":
-        pytest.importorskip("av")
+) -> tuple[Any, Any]:
+    """The infrared one of two cameras, and the run of both, which has begun to fuse."""
     ir, vis = camera(), camera()
     options = VideoOptions(decoder=decoder, encoder="opencv", **FAST)
     run = running(ir.address, vis.address, tmp_path / "out.mp4", fuser=fuser, options=options)
     run.wait_for(5)
+    return ir, run
+
+
+def test_a_camera_that_is_cut_for_three_seconds_comes_back(filming: tuple[Any, Any]) -> None:
+    ir, run = filming
     ir.cut.set()
     time.sleep(3.0)
     before = len(run.positions)
@@ -62,17 +74,8 @@ def test_a_camera_that_is_cut_for_three_seconds_comes_back(
     assert sum(summary.dropped.values()) > 0
 
 
-@pytest.mark.parametrize("decoder", ["opencv", "av"])
-def test_corrupt_frames_of_a_camera_are_left_out_and_counted(
-    camera: Callable[..., Any], running: Callable[..., Any], fuser: Fuser, decoder: str
-) -> None:
-    if decoder == "av":
-        pytest.importorskip("av")
-    ir, vis = camera(), camera()
-    run = running(
-        ir.address, vis.address, fuser=fuser, options=VideoOptions(decoder=decoder, **FAST)
-    )
-    run.wait_for(5)
+def test_corrupt_frames_of_a_camera_are_left_out_and_counted(filming: tuple[Any, Any]) -> None:
+    ir, run = filming
     whole, ir.encode = ir.encode, lambda picture: b"no picture at all"
     until = ir.sent + 6
     while ir.sent < until:
@@ -85,20 +88,10 @@ def test_corrupt_frames_of_a_camera_are_left_out_and_counted(
     assert (summary.infrared.reconnects, summary.problems) == (0, [])
 
 
-@pytest.mark.parametrize("decoder", ["opencv", "av"])
 def test_a_camera_that_changes_its_size_is_brought_back_or_left_out(
-    camera: Callable[..., Any],
-    running: Callable[..., Any],
-    fuser: Fuser,
-    tmp_path: Path,
-    decoder: str,
+    filming: tuple[Any, Any], decoder: str
 ) -> None:
-    if decoder == "av":
-        pytest.importorskip("av")
-    ir, vis = camera(), camera()
-    options = VideoOptions(decoder=decoder, encoder="opencv", **FAST)
-    run = running(ir.address, vis.address, tmp_path / "out.mp4", fuser=fuser, options=options)
-    run.wait_for(5)
+    ir, run = filming
     small = ir.encode
     ir.encode = lambda picture: small(np.tile(picture, (2, 2)))
     until = ir.sent + 10
