@@ -76,7 +76,7 @@ SWITCHES: tuple[dict[str, Any], ...] = (
     {"mean_input": True},
     {"output": "gains", "head": "bounded", "decoder_norm": "hidden"},
     {"head": "bounded"},
-    {"head": "bounded", "lift": 0.6},
+    {"head": "bounded", "lift": 0.75},
     {"head": "affine", "affine_gain": 50.0, "affine_offset": 100.0},
 )
 

@@ -96,7 +96,7 @@ CROSSFUSE_VARIANTS = {
         self_layers=1,
         mlp_ratio=2.0,
         decoder_channels=48,
-        lift=0.6,
+        lift=0.75,
     ),
     # The most of the work in the encoders; where speed matters less.
     "base-wide": replace(_OURS, growth_channels=48, half_channels=96, deep_channels=96, heads=12),

@@ -52,7 +52,7 @@ VARIANTS = {
             largest_gain=1.0,
             offset_scale=128.0,
             mean_input=True,
-            lift=0.6,
+            lift=0.75,
             head="bounded",
         ),
     ),
