@@ -123,9 +123,11 @@ web: .venv-dev/.installed  ## the page in Chromium: its tests, and the screensho
 oip-triton: .venv-dev/.installed .venv-triton/.installed  ## our answers beside those of real Triton
 	$(DEV)/python -m crossfuse_bench.oip_triton --output benchmarks/results/oip-triton.md
 
-rigs: .venv-dev/.installed  ## calibrate fifty rigs with known answers
+rigs: .venv-dev/.installed  ## calibrate fifty rigs with known answers; how far the sets are off themselves
 	$(DEV)/python -m crossfuse_bench.calibrate_rigs \
 		--data $${CROSSFUSE_DATA:-../shared/data} -o benchmarks/results/calibrate-50-rigs.md
+	$(DEV)/python -m crossfuse_bench.own_shifts \
+		--data $${CROSSFUSE_DATA:-../shared/data} -o benchmarks/results/calibrate-own-shifts.md
 
 docker-check: .venv-dev/.installed  ## execute the Dockerfile's steps without an engine; needs root
 	$(DEV)/hadolint Dockerfile

@@ -4,9 +4,10 @@ python -m crossfuse_bench.calibrate_rigs --data DIR --cases 50 -o report.md
 
 Every case warps the infrared frames of a registered set by a known homography (scale 0.7 to 1.3,
 turn up to 5 degrees, shift up to 10 %), adds noise, moves them in time by up to 300 ms, and asks
-for both. The sets themselves are not registered to the pixel: their own shifts, up to 11 pixels,
-are measured on frames that no case uses. So each case is calibrated twice, on the pictures as they
-come and with their own shifts taken out, and there are three errors:
+for both. The sets themselves are not registered to the pixel: their own shifts, up to 12 pixels,
+are measured on frames that no case uses (own_shifts.py shows them by other means). So each case is
+calibrated twice, on the pictures as they come and with their own shifts taken out, and there are
+three errors:
 
 known       pictures as they come, against the known homography alone
 composed    the same rig, against the known homography after the nearest one to the own shifts
@@ -37,6 +38,8 @@ class Attempt:
 
     known: float | None = None
     composed: float | None = None
+    unsure: float | None = None
+    """What the rig itself says of its error."""
     offset: float | None = None
     """Error in milliseconds; None where no offset was found."""
     refused: str = ""
@@ -64,6 +67,7 @@ def attempt(case: Case, own: OwnAlignment, *, registered: bool) -> Attempt:
     return Attempt(
         known=corner_error(rig.homography, case.truth, SIZE),
         composed=corner_error(rig.homography, own.composed(case.truth, SIZE), SIZE),
+        unsure=rig.quality.error,
         offset=None if rig.quality.offset_error is None else late,
         seconds=time.process_time() - started,
     )
@@ -85,8 +89,10 @@ def report(outcomes: Sequence[Outcome]) -> str:
         "# `crossfuse calibrate` on rigs with known answers",
         "",
         f"{len(outcomes)} cases; error at the corners of 640x480, in pixels; "
-        "`make rigs` measures it again. The sets are not registered to the pixel; their own "
-        "shifts were measured on frames that no case uses.",
+        "`make rigs` measures it again. The sets are not registered to the pixel: see "
+        "[their own shifts](calibrate-own-shifts.md). Here these were measured on frames that no "
+        "case uses. What a rig says of its own error, the standard deviation of its least sure "
+        "corner, is in brackets.",
         "",
         f"| | written | refused | within {WITHIN:g} px | written, but not within |",
         "| --- | --- | --- | --- | --- |",
@@ -121,9 +127,13 @@ def report(outcomes: Sequence[Outcome]) -> str:
 
 def _row(outcome: Outcome) -> str:
     case, raw, registered = outcome.case, outcome.raw, outcome.registered
-    known, composed, free, offset, other = (
+    known, said, composed, free, also_said, offset, other = (
         "-" if value is None else f"{value:.1f}"
-        for value in (raw.known, raw.composed, registered.known, raw.offset, registered.offset)
+        for value in (
+            *(raw.known, raw.unsure, raw.composed),
+            *(registered.known, registered.unsure),
+            *(raw.offset, registered.offset),
+        )
     )
     refused = ", ".join(
         f"{name}: {one.refused.partition(';')[0]}"
@@ -132,8 +142,8 @@ def _row(outcome: Outcome) -> str:
     )
     return (
         f"| {case.number} | {case.pictures.name} | {case.scale:.2f} | {case.turn:.1f} | "
-        f"{case.lag * case.frame:.0f} | {known} | {composed} | {free} | {offset} {other} | "
-        f"{(raw.seconds + registered.seconds) / 2:.0f} | {refused} |"
+        f"{case.lag * case.frame:.0f} | {known} ({said}) | {composed} | {free} ({also_said}) | "
+        f"{offset} {other} | {(raw.seconds + registered.seconds) / 2:.0f} | {refused} |"
     )
 
 

@@ -5,6 +5,7 @@ features.py     what infrared and visible pictures have in common
 search.py       coarse: all scales, turns and shifts
 blocks.py       how far each block of the picture lies off, from many frames
 refine.py       fine: one homography for all blocks, robust
+certainty.py    what the blocks say about the rig, and how sure that is
 timing.py       the time offset
 automatic.py    all of that together
 points.py       from listed points or a heated chessboard
@@ -55,7 +56,7 @@ def calibrate_automatically(ir: Recording, vis: Recording) -> Rig:
         created=_now(),
         quality=RigQuality(
             method="automatic",
-            error=round(found.spread, 2),
+            error=round(found.uncertainty, 2),
             samples=found.pairs,
             agreement=round(found.agreement, 3),
             offset_error=None if found.offset is None else round(found.offset.error * 1e3, 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ class Estimate:
     """None where too little moves to tell."""
     spread: float
     """How far the corners lie apart that two halves of the frames give, in visible pixels."""
+    uncertainty: float
+    """Standard deviation of the least sure corner, in visible pixels."""
     fit: float
     """How well edges fit, -1 to 1."""
     rival: float
@@ -66,11 +69,13 @@ def estimate(ir: Recording, vis: Recording) -> Estimate | None:
         return None
     fine, offset, count = found
     small_ir, small_vis = ir.frames[0].shape[::-1], vis.frames[0].shape[::-1]
+    enlarged = vis.size[0] / small_vis[0]
     homography = resized(small_vis, vis.size) @ fine.homography @ resized(ir.size, small_ir)
     return Estimate(
         homography=homography / homography[2, 2],
         offset=offset,
-        spread=fine.spread * vis.size[0] / small_vis[0],
+        spread=fine.spread * enlarged,
+        uncertainty=math.inf if fine.uncertainty is None else fine.uncertainty * enlarged,
         fit=fine.fit,
         rival=_rival(refined, small_ir, small_vis[0]),
         agreement=fine.agreement,

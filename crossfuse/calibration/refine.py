@@ -1,9 +1,8 @@
 """From a coarse alignment to a fine one, with an estimate from many places and many frames.
 
 A homography is fitted to the shifts of the blocks, those that do not agree with the others losing
-their weight, and all is done again with the pictures it aligns. How far the blocks scatter says how
-much they count against what is known of rigs beforehand: where few agree, corners that no block
-supports stay where a similar picture would have them.
+their weight, and all is done again with the pictures it aligns, so that blocks are compared where
+they fit. What they say of the rig in the end, and how surely, `certainty` tells.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfuse.calibration.blocks import OVERLAPPING, Correlation, Shift, correlate, shifts_of
+from crossfuse.calibration.certainty import believe
 from crossfuse.calibration.features import (
     FloatArray,
     UInt8Array,
@@ -24,7 +24,14 @@ from crossfuse.calibration.features import (
     seen_region,
     warped_features,
 )
-from crossfuse.calibration.geometry import Matrix, Size, corner_error, resized, shrink
+from crossfuse.calibration.geometry import (
+    Matrix,
+    Size,
+    corner_error,
+    corners,
+    resized,
+    shrink,
+)
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +51,10 @@ FIRST_PAIRS = 24
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One scale of the pictures: width, how far blocks are searched, rounds, numbers fitted."""
+    """One scale of the pictures: width, how far blocks are searched, rounds, numbers fitted.
+
+    Four numbers are a similar picture; of eight it is also told how sure they are.
+    """
 
     width: int
     reach: int
@@ -67,6 +77,8 @@ class Refined:
     """Share of the blocks that agree with it."""
     spread: float
     """How far the corners lie apart that two halves of the pairs give, in visible pixels."""
+    uncertainty: float | None
+    """Standard deviation of the least sure corner, in visible pixels; None of four numbers."""
 
 
 def refine(
@@ -83,6 +95,7 @@ def refine(
     visible = [edge_directions(frame, mask) for frame in small_vis]
     matrix: Matrix = to_small @ homography @ from_small_ir
     total = np.zeros(level.numbers)
+    covariance: Floats | None = None
     fit = agreement = spread = 0.0
     for turn in range(level.rounds):
         rough = turn < level.rounds - 2
@@ -95,14 +108,24 @@ def refine(
         if len(shifts) < LEAST_BLOCKS:
             return None
         spread = _spread(blocks, matrix, small_ir[0].shape[::-1], size, total)
-        numbers, agreement = _correction(shifts, size, total)
+        off = _misfit(shifts, size, level.numbers)
+        numbers = _correction(off, total)
+        if turn == level.rounds - 1 and level.numbers == len(PRIOR):
+            targets = off.targets + off.design @ total
+            belief = believe(off.design, targets, off.worths, off.places, off.half)
+            numbers, covariance = belief.numbers - total, belief.covariance
+        agreement = float((np.linalg.norm(off.left(numbers), axis=1) < AGREES_WITHIN).mean())
         total += numbers
         matrix = _step(numbers, size) @ matrix
         matrix = np.asarray(matrix / matrix[2, 2], np.float64)
-    homography = np.linalg.inv(to_small) @ matrix @ np.linalg.inv(from_small_ir)
-    return Refined(
-        homography / homography[2, 2], fit, agreement, spread * vis[0].shape[1] / size[0]
+    enlarged = vis[0].shape[1] / size[0]
+    uncertainty = (
+        None
+        if covariance is None
+        else enlarged * _uncertainty(covariance, corners(matrix, small_ir[0].shape[::-1]), size)
     )
+    homography = np.linalg.inv(to_small) @ matrix @ np.linalg.inv(from_small_ir)
+    return Refined(homography / homography[2, 2], fit, agreement, spread * enlarged, uncertainty)
 
 
 def _fit(visible: Sequence[FloatArray], infrared: Sequence[FloatArray], known: FloatArray) -> float:
@@ -122,38 +145,69 @@ def _spread(
     halves = [shifts_of(blocks, slice(part, part + 1)) for part in (0, 1)]
     if min(map(len, halves)) < LEAST_BLOCKS:
         return math.inf
-    one, other = (_step(_correction(half, size, total)[0], size) @ matrix for half in halves)
+    one, other = (
+        _step(_correction(_misfit(half, size, len(total)), total), size) @ matrix for half in halves
+    )
     return corner_error(one, other, ir_size)
 
 
-def _correction(shifts: Sequence[Shift], size: Size, total: Floats) -> tuple[Floats, float]:
-    """The numbers that undo the shifts, and the share of blocks that agree with them.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Misfit:
+    """How N blocks are off and how numbers would move them, relative to half the width."""
+
+    half: float
+    """Half the width, in pixels."""
+    places: Floats
+    targets: Floats
+    worths: Floats
+    design: Floats
+
+    def left(self, numbers: Floats) -> Floats:
+        """Nx2 pixels that these numbers leave."""
+        return np.asarray((self.targets - self.design @ numbers) * self.half, np.float64)
+
+
+def _misfit(shifts: Sequence[Shift], size: Size, count: int) -> _Misfit:
+    half = size[0] / 2
+    places = np.array([(shift.place - np.array(size) / 2) / half for shift in shifts])
+    worths = np.array([shift.worth for shift in shifts])
+    return _Misfit(
+        half,
+        places,
+        np.array([-shift.shift / half for shift in shifts]),
+        worths / np.median(np.trace(worths, axis1=1, axis2=2)),
+        _design(places)[:, :, :count],
+    )
+
+
+def _correction(off: _Misfit, total: Floats) -> Floats:
+    """The numbers that undo the shifts.
 
     total: the corrections so far, which count against the prior.
     """
-    middle, half = np.array(size) / 2, size[0] / 2
-    places = np.array([(shift.place - middle) / half for shift in shifts])
-    targets = np.array([-shift.shift / half for shift in shifts])
-    worths = np.array([shift.worth for shift in shifts])
-    worths /= np.median(np.trace(worths, axis1=1, axis2=2))
-    design = _design(places)[:, :, : len(total)]
-    prior = np.diag(1 / (half * PRIOR[: len(total)]) ** 2)
-    weights = np.ones(len(shifts))
+    design, worths = off.design, off.worths
+    prior = np.diag(1 / (off.half * PRIOR[: len(total)]) ** 2)
+    weights = np.ones(len(worths))
     numbers = np.zeros(len(total))
-    distance = np.zeros(len(shifts))
     noise = LEAST_NOISE**2
     for _ in range(ROUNDS):
         normal = np.einsum("nik,nij,njl,n->kl", design, worths, design, weights / noise) + prior
-        right = np.einsum("nik,nij,nj,n->k", design, worths, targets, weights / noise)
+        right = np.einsum("nik,nij,nj,n->k", design, worths, off.targets, weights / noise)
         right -= prior @ total
         numbers = np.linalg.solve(normal, right)
-        left = (targets - np.einsum("nij,j->ni", design, numbers)) * half
-        distance = np.linalg.norm(left, axis=1)
+        left = off.left(numbers)
         weighted = np.sqrt(np.einsum("ni,nij,nj->n", left, worths, left))
         typical = max(1.4826 * float(np.median(weighted)), LEAST_TYPICAL)
         noise = max(LEAST_NOISE**2, OVERLAPPING * typical**2)
         weights = 1 / (1 + np.square(weighted / (2 * typical)))
-    return numbers, float((distance < AGREES_WITHIN).mean())
+    return numbers
+
+
+def _uncertainty(covariance: Floats, places: Floats, size: Size) -> float:
+    """The standard deviation of the least sure of some places, in pixels."""
+    moved = _design((places - np.array(size) / 2) / (size[0] / 2))
+    variances = np.einsum("nik,kl,nil->n", moved, covariance, moved)
+    return float(np.sqrt(variances.max())) * size[0] / 2
 
 
 def _step(numbers: Floats, size: Size) -> Matrix:

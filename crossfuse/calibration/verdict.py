@@ -8,6 +8,8 @@ from crossfuse.errors import CrossFuseError
 
 # In pixels of a visible picture 640 wide; wider pictures are allowed as much more.
 MOST_SPREAD = 2.0
+# Standard deviation of the least sure corner: it is within 3 pixels four times of five.
+MOST_UNCERTAINTY = 2.4
 MOST_POINT_ERROR = 3.0
 LEAST_FIT = 0.12
 LEAST_LEAD = 1.03
@@ -38,6 +40,13 @@ def check_estimate(found: Estimate | None, width: int) -> Estimate:
         raise CalibrationRefused(
             f"alignment: another one fits as well ({found.rival:.2f} beside {found.fit:.2f}); "
             f"valid: one that stands out: {MORE}"
+        )
+    sure = MOST_UNCERTAINTY * width / REFERENCE_WIDTH
+    if found.uncertainty > sure:
+        raise CalibrationRefused(
+            f"alignment: a corner is unsure by {found.uncertainty:.1f} pixels, because a lens "
+            "bends, things are near or too little of the picture shows edges; "
+            f"valid: {sure:.1f} or less: {MORE}, and far away"
         )
     if found.agreement < LEAST_AGREEMENT:
         raise CalibrationRefused(

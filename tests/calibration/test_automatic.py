@@ -82,6 +82,7 @@ def test_pictures_of_a_size_come_back_at_that_size() -> None:
     ("change", "message"),
     [
         ({"spread": 2.1}, "two halves of the frames differ by 2.1 pixels"),
+        ({"uncertainty": 2.5}, "a corner is unsure by 2.5 pixels"),
         ({"fit": 0.1}, "edges of the two recordings fit to 0.10"),
         ({"rival": 0.39}, "another one fits as well"),
         ({"agreement": 0.4}, "40% of the picture agrees"),
@@ -89,7 +90,14 @@ def test_pictures_of_a_size_come_back_at_that_size() -> None:
 )
 def test_doubtful_estimates_are_refused(change: dict[str, Any], message: str) -> None:
     sure = Estimate(
-        homography=np.eye(3), offset=None, spread=1.9, fit=0.4, rival=0.3, agreement=0.9, pairs=100
+        homography=np.eye(3),
+        offset=None,
+        spread=1.9,
+        uncertainty=2.3,
+        fit=0.4,
+        rival=0.3,
+        agreement=0.9,
+        pairs=100,
     )
     assert check_estimate(sure, 640) is sure
     with pytest.raises(CalibrationRefused, match=message):

@@ -12,7 +12,8 @@ from crossfuse.calibration.geometry import corner_error, similarity
 from crossfuse.synthetic import Scene
 from crossfuse_bench.calibrate_rigs import Outcome, attempt, report
 from crossfuse_bench.own_alignment import OwnAlignment
-from crossfuse_bench.registered_sets import draw_case, load_sets
+from crossfuse_bench.own_shifts import shifts_by_information
+from crossfuse_bench.registered_sets import PictureSet, draw_case, load_sets
 
 SIZE = (320, 240)
 
@@ -39,6 +40,16 @@ def test_own_shifts_of_pictures_are_measured_where_no_homography_has_them() -> N
     np.testing.assert_allclose(shifts[:, 1], 0, atol=0.6)
     truth = similarity(0.9, 3.0, SIZE, SIZE)
     assert 2 < corner_error(own.composed(truth, SIZE), truth, SIZE) < 6
+
+
+def test_shifts_show_without_edges_too() -> None:
+    infrared, seen = Scene(5, SIZE[1], SIZE[0], night=False).frame(0.0)
+    moved = np.asarray(np.roll(infrared, (-2, 4), axis=(0, 1)), np.uint8)
+    vis = np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), np.uint8)
+    found = shifts_by_information(PictureSet("moved", [infrared, moved], [vis, vis], 10))
+    assert len(found) >= 8
+    shifts = np.median([shift for _, shift in found], axis=0)
+    np.testing.assert_allclose(shifts, [4, -2], atol=0.7)
 
 
 @pytest.mark.data
