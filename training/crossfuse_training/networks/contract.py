@@ -15,8 +15,8 @@ _CONTRACT = f"a float tensor [batch,1,height,width] in 0..255, sides {SMALLEST_S
 def check_image(field: str, image: Tensor) -> None:
     """Refuse a picture that breaks the contract.
 
-    Exporters and compilers trace with made-up sizes and values, so nothing is checked there; nor are
-    values where a CUDA graph is captured, because nobody can read them then.
+    Exporters and compilers trace with made-up sizes and values, so nothing is checked there. Nor
+    are values where a CUDA graph is captured: nobody can read them then.
     """
     if torch.compiler.is_compiling():
         return
