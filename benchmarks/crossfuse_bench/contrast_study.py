@@ -9,9 +9,7 @@ The raise has no weights and takes no part in training, so one checkpoint is sco
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,7 +23,7 @@ from crossfuse_bench.held_out_pairs import (
     HeldOutPair,
     UInt8Array,
     held_out_pairs,
-    named_checkpoint,
+    study_parser,
 )
 
 METRICS = ("EN", "SD", "SF", "AG", "SCD", "VIF", "Qabf", "SSIM")
@@ -80,15 +78,8 @@ def table(means: Mapping[str, Sequence[float]]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write the report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
-    parser.add_argument(
-        "--checkpoint", type=named_checkpoint, nargs="+", required=True, metavar="NAME=FOLDER"
-    )
+    parser = study_parser(__doc__)
     parser.add_argument("--share", type=float, nargs="+", required=True, metavar="SHARE")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.md")
     given = parser.parse_args(arguments)
     networks = dict(given.checkpoint)
     cv2.setNumThreads(1)

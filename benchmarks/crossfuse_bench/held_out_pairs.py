@@ -64,8 +64,20 @@ class Checkpoint:
         return self._torch.from_numpy(picture).float()[None, None]
 
 
-def named_checkpoint(text: str) -> tuple[str, Checkpoint]:
-    """What NAME=FOLDER on a command line asks for."""
+def study_parser(description: str | None) -> argparse.ArgumentParser:
+    """What every study of checkpoints is told."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--checkpoint", type=_named_checkpoint, nargs="+", required=True, metavar="NAME=FOLDER"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.md")
+    return parser
+
+
+def _named_checkpoint(text: str) -> tuple[str, Checkpoint]:
     name, found, folder = text.partition("=")
     if not name or not found:
         raise argparse.ArgumentTypeError(f"got {text!r}; valid: NAME=FOLDER of a checkpoint")

@@ -12,10 +12,8 @@ that makes the directions of edges agree best, found from the moved pair alone.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -28,7 +26,7 @@ from crossfuse_bench.held_out_pairs import (
     HeldOutPair,
     UInt8Array,
     held_out_pairs,
-    named_checkpoint,
+    study_parser,
 )
 
 SETS = ("msrs", "roadscene")
@@ -129,15 +127,8 @@ def table(found: Mapping[str, Losses]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write the report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
-    parser.add_argument(
-        "--checkpoint", type=named_checkpoint, nargs="+", required=True, metavar="NAME=FOLDER"
-    )
+    parser = study_parser(__doc__)
     parser.add_argument("--pixels", type=int, default=4, help="default: %(default)s")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.md")
     given = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     networks = dict(given.checkpoint)
