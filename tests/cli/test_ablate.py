@@ -93,13 +93,13 @@ def test_the_gaff_study_lists_29_runs(
     assert not any(numbers[1:] == ("4", "0", "0") for numbers in found)
 
 
-@pytest.mark.parametrize("name", ["enhancements", "gaff", "small"])
+@pytest.mark.parametrize("name", ["base", "enhancements", "gaff", "small"])
 def test_every_shipped_study_has_recipes_that_hold(
     name: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = root / f"training/configs/studies/{name}.toml"
     runs = planned(path, capsys, "--output", str(tmp_path))
-    assert len(runs) == {"enhancements": 53, "gaff": 29, "small": 16}[name]
+    assert len(runs) == {"base": 12, "enhancements": 53, "gaff": 29, "small": 16}[name]
     more = planned(path, capsys, "--output", str(tmp_path), "seeds=[1, 2]")
     seeded = [run for run in more if run["seed"]]
     assert seeded
@@ -108,7 +108,7 @@ def test_every_shipped_study_has_recipes_that_hold(
 
 def test_the_shipped_studies_are_all_tested(root: Path) -> None:
     names = {path.stem for path in (root / "training/configs/studies").glob("*.toml")}
-    assert names == {"enhancements", "gaff", "small"}
+    assert names == {"base", "enhancements", "gaff", "small"}
 
 
 def test_plan_run_and_report_with_the_real_trainer(

@@ -23,6 +23,7 @@ from crossfuse.engines import Engine, EngineDescription, UInt8Array
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse.v1 import fusion_pb2_grpc
 from crossfuse_server.app import FusionServer
+from crossfuse_server.models import State
 from crossfuse_server.settings import ServerSettings
 from crossfuse_server.streams import FrameStream
 
@@ -359,5 +360,7 @@ def serve(start_server: Callable[..., Running]) -> Iterator[Callable[..., Runnin
 def server(start_server: Callable[..., Running]) -> Iterator[Running]:
     """One server with real engines, for tests that leave it as it was."""
     running = start_server(max_pixels=256 * 256, max_in_flight=4)
+    models = running.server.host.models
+    eventually(lambda: all(model.state is State.SERVING for model in models), "all are loaded")
     yield running
     running.end()
