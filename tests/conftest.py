@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -113,6 +115,19 @@ def write_bundle() -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def until_serving() -> Callable[[Any], None]:
+    """Returns when a server that was started serves its default model."""
+
+    def wait(server: Any) -> None:
+        end = time.monotonic() + 60
+        while server.state.value != "serving":
+            assert time.monotonic() < end, f"the server is {server.state.value} after a minute"
+            time.sleep(0.01)
+
+    return wait
 
 
 @pytest.fixture

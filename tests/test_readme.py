@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,10 +30,11 @@ def folder(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def address() -> Iterator[str]:
-    """A running server, where the README has localhost:8001."""
+def address(until_serving: Callable[[FusionServer], None]) -> Iterator[str]:
+    """A server that serves, where the README has localhost:8001."""
     server = FusionServer(load_settings({"port": 0}, environment={}))
     server.start()
+    until_serving(server)
     yield f"localhost:{server.port}"
     server.stop()
 

@@ -6,7 +6,7 @@ import importlib
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class StallingEngine(NoEngine):
 
 
 @pytest.fixture(scope="module")
-def stalling_server() -> Iterator[ServerAddress]:
+def stalling_server(until_serving: Callable[[Any], None]) -> Iterator[ServerAddress]:
     """The address of a server with that engine."""
     app: Any = importlib.import_module("crossfuse_server.app")
     settings: Any = importlib.import_module("crossfuse_server.settings")
@@ -54,6 +54,7 @@ def stalling_server() -> Iterator[ServerAddress]:
         )
         server = app.FusionServer(chosen, lambda _: [StallingEngine()])
     server.start()
+    until_serving(server)
     yield ServerAddress(f"127.0.0.1:{server.port}")
     server.stop()
 

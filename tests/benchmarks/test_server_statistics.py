@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -41,11 +41,14 @@ def start(models: Path, name: str, open_engines: Any = None) -> Any:
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeRows]:
+def rows(
+    tmp_path_factory: pytest.TempPathFactory, until_serving: Callable[[Any], None]
+) -> Iterator[ServeRows]:
     """Rows of a server whose engine takes 50 ms, whatever the machine does."""
     models = tmp_path_factory.mktemp("models")
     write_empty_bundle(models, "slow")
     server = start(models, "slow", lambda _: [NoEngine(per_call=DELAY)])
+    until_serving(server)
     address = ServerAddress(f"127.0.0.1:{server.port}")
     with address.client() as client:
         info = client.models()[0]
@@ -99,10 +102,14 @@ def test_a_server_without_statistics_says_so(rows: ServeRows) -> None:
 
 
 def test_quality_of_what_is_served(
-    tmp_path: Path, write_bundle: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    write_bundle: Any,
+    until_serving: Callable[[Any], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write_bundle(tmp_path)
     server = start(tmp_path, "mean")
+    until_serving(server)
     with FusionClient(f"127.0.0.1:{server.port}") as client:
         client.fuse(*synthetic.pair(0, 32, 32))
         info = client.models()[0]

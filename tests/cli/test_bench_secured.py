@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ AUTHORITY = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+def secured(
+    tmp_path_factory: pytest.TempPathFactory, until_serving: Callable[[Any], None]
+) -> Iterator[list[str]]:
     """The options of a client that is let in."""
     if shutil.which("openssl") is None:
         pytest.skip("certificates cannot be made: no openssl on the PATH")
@@ -37,6 +39,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     )  # fmt: skip
     server = app.FusionServer(chosen, lambda _: [NoEngine()])
     server.start()
+    until_serving(server)
     yield [
         *("--server", f"localhost:{server.port}", "--tls-ca", str(folder / "cert.pem")),
         *("--token-file", str(folder / "token")),

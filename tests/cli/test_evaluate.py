@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,10 @@ def test_a_model_is_scored_on_what_fuse_writes(
 
 
 def test_a_server_is_scored(
-    scenes: Path, mean_bundle: Path, capsys: pytest.CaptureFixture[str]
+    scenes: Path,
+    mean_bundle: Path,
+    until_serving: Callable[[Any], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from crossfuse_server.app import FusionServer
     from crossfuse_server.settings import load_settings
@@ -81,6 +85,7 @@ def test_a_server_is_scored(
     server = FusionServer(load_settings({**values, "warm_up": "36x40"}, environment={}))
     server.start()
     try:
+        until_serving(server)
         target = f"127.0.0.1:{server.port}"
         words = ["--server", target, f"second={target}/mean:1", "--model", str(mean_bundle)]
         assert run(scenes, *words, "--device", "cpu", "--json") == 0

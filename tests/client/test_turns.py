@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 
 from crossfuse.client import FusionClient
 from crossfuse_server.app import FusionServer
-from crossfuse_server.models import State
 from crossfuse_server.settings import load_settings
 
 PATIENCE = 60.0
@@ -20,7 +18,10 @@ PAIR = (np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.uint8))
 
 @pytest.fixture
 def servers(
-    tmp_path: Path, write_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    write_bundle: Callable[..., Path],
+    until_serving: Callable[[FusionServer], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[list[FusionServer]]:
     """Two servers that are ready."""
     models = tmp_path / "bundles"
@@ -30,9 +31,8 @@ def servers(
     started = [FusionServer(load_settings(settings, environment={})) for _ in range(2)]
     for server in started:
         server.start()
-    end = time.monotonic() + PATIENCE
-    while any(server.state is State.LOADING for server in started) and time.monotonic() < end:
-        time.sleep(0.01)
+    for server in started:
+        until_serving(server)
     yield started
     for server in started:
         server.stop()

@@ -7,7 +7,6 @@ is looked at in tests/protos.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 from crossfuse_server.app import FusionServer
-from crossfuse_server.models import State
 from crossfuse_server.settings import load_settings
 
 PATIENCE = 60.0
@@ -66,7 +64,10 @@ class PreviousStubs:
 
 @pytest.fixture(scope="module")
 def stubs(
-    root: Path, tmp_path_factory: pytest.TempPathFactory, write_bundle: Callable[..., Path]
+    root: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    write_bundle: Callable[..., Path],
+    until_serving: Callable[[FusionServer], None],
 ) -> Iterator[PreviousStubs]:
     models = tmp_path_factory.mktemp("previous")
     write_bundle(models, "mean")
@@ -75,9 +76,7 @@ def stubs(
         patch.chdir(models)  # away from the shipped models, which nobody asks for here
         server = FusionServer(load_settings(settings, environment={}))
         server.start()
-    end = time.monotonic() + PATIENCE
-    while server.state is State.LOADING and time.monotonic() < end:
-        time.sleep(0.01)
+    until_serving(server)
     descriptor = (root / "tests" / "protos" / "fusion.v1.binpb").read_bytes()
     (file,) = FileDescriptorSet.FromString(descriptor).file
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:

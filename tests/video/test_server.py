@@ -49,10 +49,12 @@ def test_a_server_fuses_what_this_process_fuses(
     mean_bundle: Path,
     make_folder: Callable[..., Path],
     start_server: Callable[[int], FusionServer],
+    until_serving: Callable[[FusionServer], None],
 ) -> None:
     ir = make_folder(tmp_path / "ir", dtype="uint16")
     vis = make_folder(tmp_path / "vis")
     server = start_server(free_port())
+    until_serving(server)
     try:
         with FusionClient(f"127.0.0.1:{server.port}") as client:
             fuse_streams(ir, vis, tmp_path / "remote", client=client)

@@ -235,7 +235,9 @@ def only_the_embedded_model() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def start_gateway() -> Iterator[Callable[..., FusionServer]]:
+def start_gateway(
+    until_serving: Callable[[FusionServer], None],
+) -> Iterator[Callable[..., FusionServer]]:
     """Starts servers with the embedded model and an HTTP port."""
     started: list[FusionServer] = []
 
@@ -243,10 +245,7 @@ def start_gateway() -> Iterator[Callable[..., FusionServer]]:
         server = FusionServer(ServerSettings(port=0, http_port=0, threads=1, **settings))
         started.append(server)
         server.start()
-        end = time.monotonic() + PATIENCE
-        while server.state.value != "serving":
-            assert time.monotonic() < end, "the server never served"
-            time.sleep(0.02)
+        until_serving(server)
         return server
 
     yield start
