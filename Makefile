@@ -12,7 +12,7 @@ PIP := -m pip --disable-pip-version-check install --quiet $(PIP_OPTIONS) --const
 SETUP_INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help docs docs-commands reference demo test lint format proto bench parity trt-build trt-build-shipped augmentation-campaign ray scaling soak four-streams fuzz web oip-triton rigs docker-check release clean
+.PHONY: help docs docs-commands reference demo test lint format proto bench parity trt-build trt-build-shipped augmentation-campaign ray scaling soak four-streams fuzz properties web oip-triton rigs docker-check release clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -116,6 +116,9 @@ four-streams: .venv-dev/.installed  ## ten minutes of four live streams: turns a
 
 fuzz: .venv-dev/.installed  ## a million changed requests and tokens; goes on where it stopped
 	$(DEV)/python -m crossfuse_bench.fuzz --output benchmarks/results/fuzz-request-bytes.md
+
+properties: .venv-dev/.installed  ## the tests of properties, each with 3,000 inputs
+	$(DEV)/pytest --hypothesis-profile=long -m hypothesis
 
 web: .venv-dev/.installed  ## the page in Chromium: its tests, and the screenshots in docs/images
 	CROSSFUSE_SCREENSHOTS=docs/images $(DEV)/pytest tests/web

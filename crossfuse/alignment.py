@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import InvalidInput
 
-UInt8Array = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.float64]
 
 IDENTITY = "nine finite numbers, row by row, like 1 0 0 0 1 0 0 0 1"

@@ -10,8 +10,9 @@ from types import TracebackType
 import numpy as np
 
 from crossfuse.alignment import Matrix, align_infrared, parse_homography
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import DEFAULT_MODEL
-from crossfuse.engines import Engine, UInt8Array, load_engine
+from crossfuse.engines import Engine, load_engine
 from crossfuse.images import (
     DEFAULT_MAPPING,
     DEFAULT_MAX_PIXELS,

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("untimed", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=3000)  # make properties
 settings.load_profile("untimed")
 
 

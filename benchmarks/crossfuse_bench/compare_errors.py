@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import crossfuse
-from crossfuse.engines import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.images import write_file
 from crossfuse_bench.compare import Comparison, compare
 from crossfuse_bench.conditions import conditions

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import cv2
 import numpy as np
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.evaluation.ranks import mean_over_metrics, ranks
 from crossfuse.metrics import BASELINES, evaluate_pair
 from crossfuse_bench.conditions import conditions
@@ -21,7 +22,6 @@ from crossfuse_bench.held_out_pairs import (
     STEMS,
     Checkpoint,
     HeldOutPair,
-    UInt8Array,
     held_out_pairs,
     study_parser,
 )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crossfuse.engines import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import ProviderUnavailable, UnknownName
 from crossfuse_bench.device.calls import GRAPH, QUEUED
 from crossfuse_bench.engine_case import GPU_DEVICES, EngineCase

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from crossfuse.engines import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse_bench.device.calls import GRAPH
 from crossfuse_bench.device.energy import energy_field
 from crossfuse_bench.device.passes import DeviceRun, device_times_field

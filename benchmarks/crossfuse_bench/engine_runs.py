@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import resolve_model
-from crossfuse.engines import Engine, UInt8Array
+from crossfuse.engines import Engine
 from crossfuse_bench.device.calls import DeviceCalls
 from crossfuse_bench.device.passes import (
     SHARE,

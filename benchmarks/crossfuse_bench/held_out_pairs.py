@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.images import PictureFolder, read_infrared, read_visible
 from crossfuse.metrics import to_grey
-
-UInt8Array = NDArray[np.uint8]
 
 # Of each set every 10th stem, as the recipes hold them out; TNO was never trained on at all.
 STEMS = {"msrs": slice(9, None, 10), "roadscene": slice(9, None, 10), "tno_golden": slice(None)}

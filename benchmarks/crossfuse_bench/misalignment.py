@@ -18,13 +18,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.calibration.features import edge_directions, inner_mask
 from crossfuse.metrics import evaluate_pair
 from crossfuse_bench.conditions import conditions
 from crossfuse_bench.held_out_pairs import (
     Checkpoint,
     HeldOutPair,
-    UInt8Array,
     held_out_pairs,
     study_parser,
 )

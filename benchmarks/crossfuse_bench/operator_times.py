@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crossfuse.engines import UInt8Array
+from crossfuse.arrays import UInt8Array
 
 RUNS = 5
 

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.calibration.blocks import Correlation, correlate, shifts_of
 from crossfuse.calibration.features import edge_directions, inner_mask, seen_region
 from crossfuse.calibration.geometry import Matrix, shrink
 
-UInt8Array = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 WIDTH = 320

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 import crossfuse
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import find_bundle, resolve_model
 from crossfuse.client import FusionClient, ModelInfo
-from crossfuse.engines import UInt8Array
 from crossfuse.engines.devices import available_cpus
 from crossfuse.errors import CrossFuseError, UnknownName
 from crossfuse.metrics import Picture, SourcePair

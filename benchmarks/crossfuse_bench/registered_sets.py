@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.calibration import Recording
 from crossfuse.calibration.geometry import Matrix, shrink, similarity
 from crossfuse.calibration.recordings import WIDTH
 from crossfuse_bench.own_alignment import OwnAlignment
 
-UInt8Array = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 SIZE = (640, 480)

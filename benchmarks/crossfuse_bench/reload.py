@@ -25,8 +25,9 @@ from typing import Any
 import grpc
 import numpy as np
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import Bundle
-from crossfuse.engines import Engine, EngineDescription, UInt8Array
+from crossfuse.engines import Engine, EngineDescription
 from crossfuse.errors import BundleError
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse.v1 import fusion_pb2_grpc

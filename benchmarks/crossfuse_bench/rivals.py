@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfuse.engines import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import MissingDependency
 
 TORCH_RIVALS = {"tile_loop": "crossfuse", "eager": "rt", "compiled": "rt"}

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from crossfuse import synthetic
+from crossfuse.arrays import UInt8Array
 from crossfuse.data_folder import data_folder
-from crossfuse.engines import UInt8Array
 from crossfuse.images import read_infrared, read_visible
 
 COUNT = 8

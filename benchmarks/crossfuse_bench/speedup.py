@@ -22,8 +22,9 @@ from typing import Any
 
 import crossfuse
 from crossfuse import synthetic
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import resolve_model
-from crossfuse.engines import EngineDescription, UInt8Array
+from crossfuse.engines import EngineDescription
 from crossfuse.images import write_file
 from crossfuse_bench.conditions import conditions
 from crossfuse_bench.operator_times import OperatorTime, operator_times

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import BundleFile, DataSource, FileQuality, Manifest, Quality, Training
-from crossfuse.engines import Engine, EngineDescription, UInt8Array
+from crossfuse.engines import Engine, EngineDescription
 
 
 def write_bundle(

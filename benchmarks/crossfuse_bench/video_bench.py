@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.client import ModelInfo
-from crossfuse.engines import UInt8Array
 from crossfuse.errors import EngineError
 from crossfuse.video import FusedPair, VideoOptions, fuse_streams
 from crossfuse_bench.engine_runs import KEPT

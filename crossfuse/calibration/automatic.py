@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossfuse.calibration.features import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.calibration.geometry import Matrix, corner_error, resized
 from crossfuse.calibration.recordings import Recording
 from crossfuse.calibration.refine import COARSE, FINE, Refined, refine

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from crossfuse.calibration.features import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.calibration.geometry import corner_error, shrink
 from crossfuse.calibration.refine import Level, refine
 

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-UInt8Array = NDArray[np.uint8]
+from crossfuse.arrays import UInt8Array
+
 FloatArray = NDArray[np.float32]
 
 BLUR = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from crossfuse.calibration.features import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.video.rig import Rig, RigAligner
 
 FIELDS = 8

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crossfuse.calibration.features import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.calibration.geometry import Size, shrink
 from crossfuse.errors import InvalidInput
 from crossfuse.images import HeldMapping, Pixels, parse_mapping

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.calibration.blocks import OVERLAPPING, Correlation, Shift, correlate, shifts_of
 from crossfuse.calibration.certainty import believe
 from crossfuse.calibration.features import (
     FloatArray,
-    UInt8Array,
     edge_directions,
     inner_mask,
     seen_region,

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.calibration.features import (
     FloatArray,
-    UInt8Array,
     edge_directions,
     inner_mask,
     seen_region,

@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.client import FuseResult, FusionClient
-from crossfuse.engines import UInt8Array
 from crossfuse.errors import MissingDependency
 from crossfuse.images import encode, read_infrared, read_visible, write_file
 from crossfuse.output_folder import make_output_folder

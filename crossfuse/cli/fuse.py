@@ -20,13 +20,13 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.cli import INTERRUPTED
 from crossfuse.cli.folders import FolderResult, Pair, fuse_folders
 from crossfuse.cli.fuse_ray import fuse_folders_with_ray
 from crossfuse.cli.infrared_options import add_infrared_arguments
 from crossfuse.cli.model_options import add_model_arguments, open_engine
 from crossfuse.cli.server_options import add_server_arguments, open_client
-from crossfuse.engines import UInt8Array
 from crossfuse.errors import InvalidInput
 from crossfuse.fuser import Fuser
 from crossfuse.images import encode, read_infrared, read_visible, write_file

@@ -1,13 +1,12 @@
 """Engines: what runs a model on a device, behind one small contract."""
 
-from crossfuse.engines.base import Engine, EngineDescription, UInt8Array
+from crossfuse.engines.base import Engine, EngineDescription
 from crossfuse.engines.devices import DEVICES, device_ids, load_engine, precision_choices
 
 __all__ = [
     "DEVICES",
     "Engine",
     "EngineDescription",
-    "UInt8Array",
     "device_ids",
     "load_engine",
     "precision_choices",

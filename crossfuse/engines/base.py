@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-UInt8Array: TypeAlias = npt.NDArray[np.uint8]
+from crossfuse.arrays import UInt8Array
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 import onnxruntime
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import GRAPH_INPUTS, GRAPH_OUTPUTS, ModelFile
-from crossfuse.engines.base import Engine, EngineDescription, UInt8Array
+from crossfuse.engines.base import Engine, EngineDescription
 from crossfuse.engines.devices import available_cpus
 from crossfuse.engines.onnx_buffers import DeviceBuffers
 from crossfuse.errors import (

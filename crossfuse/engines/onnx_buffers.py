@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from crossfuse.engines.base import UInt8Array
+from crossfuse.arrays import UInt8Array
 
 
 class DeviceBuffers:

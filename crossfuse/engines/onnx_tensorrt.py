@@ -16,8 +16,8 @@ from typing import Any
 
 import onnxruntime
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import ModelFile
-from crossfuse.engines.base import UInt8Array
 from crossfuse.engines.onnx import PROVIDERS, OnnxEngine
 from crossfuse.engines.onnx_buffers import DeviceBuffers
 from crossfuse.engines.tensorrt_api import installed_tensorrt

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import ModelFile
-from crossfuse.engines.base import Engine, EngineDescription, UInt8Array
+from crossfuse.engines.base import Engine, EngineDescription
 from crossfuse.engines.phase_clock import PhaseClock
 from crossfuse.engines.tensorrt_api import Complaints, ICudaEngine, TensorRT, made
 from crossfuse.engines.tensorrt_cuda import Cuda

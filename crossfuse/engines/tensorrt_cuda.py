@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from crossfuse.engines.base import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import DeviceLost, EngineError, OutOfMemory, ProviderUnavailable
 
 log = logging.getLogger(__name__)

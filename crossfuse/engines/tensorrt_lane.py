@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossfuse.engines.base import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.engines.phase_clock import END, PhaseClock
 from crossfuse.engines.tensorrt_api import Complaints, ICudaEngine, IExecutionContext, TensorRT
 from crossfuse.engines.tensorrt_cuda import Cuda, DeviceMemory, Graph, PinnedMemory, Stream

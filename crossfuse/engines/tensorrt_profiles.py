@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from crossfuse.engines.base import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import InvalidInput
 
 Shape3 = tuple[int, int, int]

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-UInt8Array = NDArray[np.uint8]
+from crossfuse.arrays import UInt8Array
 
 # Statistics are taken from pictures this small: fast, and without the noise of single pixels.
 THUMBNAIL = (64, 64)

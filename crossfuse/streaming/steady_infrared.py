@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-UInt8Array = NDArray[np.uint8]
+from crossfuse.arrays import UInt8Array
+
 Floats = NDArray[np.float64]
 Line = tuple[float, float]
 """Gain and offset."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import InvalidInput, MissingDependency, OutputError
 from crossfuse.video.address import shown
 from crossfuse.video.mp4_index import add_index
-from crossfuse.video.sink import UInt8Array
 from crossfuse.video.sound import Sound
 from crossfuse.video.timing import Ticks
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import InvalidInput
 from crossfuse.images import encode, write_file
-from crossfuse.video.sink import UInt8Array
 
 
 class FolderSink:

@@ -14,9 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import CrossFuseError
 from crossfuse.fuser import Fuser
 from crossfuse.streaming import (
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-UInt8Array = NDArray[np.uint8]
 
 # One frame is fused while the next one waits.
 LOCAL_IN_FLIGHT = 2

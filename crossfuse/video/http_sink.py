@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import InvalidInput
 from crossfuse.images import encode
-from crossfuse.video.sink import UInt8Array
 
 BOUNDARY = "crossfuse-frame"
 # A viewer that does not read for so long is dropped.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.video.fusing import FusedPair
-from crossfuse.video.sink import UInt8Array
 
 LAYOUTS = ("fused", "side-by-side")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import OutputError
 from crossfuse.video.mp4_boxes import read_track
 from crossfuse.video.mp4_file import Mp4File
-from crossfuse.video.sink import UInt8Array
 from crossfuse.video.timing import Ticks
 
 SECONDS_PER_FRAGMENT = 0.5

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import OutputError
 from crossfuse.video.address import shown
 from crossfuse.video.preview_sink import PreviewSink
-from crossfuse.video.sink import Sink, UInt8Array
+from crossfuse.video.sink import Sink
 from crossfuse.video.sinks import SinkOptions, check_output, open_sink
 
 

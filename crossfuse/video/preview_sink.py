@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import cv2
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import InvalidInput, OutputError
-from crossfuse.video.sink import UInt8Array
 
 TITLE = "CrossFuse"
 VALID = "a display, and opencv-python in place of opencv-python-headless"

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfuse.alignment import Matrix, align_infrared, parse_homography
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import InvalidInput
 from crossfuse.images import read_bytes, write_file
 
-UInt8Array = NDArray[np.uint8]
 Size = tuple[int, int]
 
 VERSION = 1

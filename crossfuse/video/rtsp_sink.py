@@ -17,10 +17,10 @@ from typing import IO
 
 import numpy as np
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import MissingDependency, OutputError
 from crossfuse.video.address import shown
 from crossfuse.video.av_sink import AvSink, best_encoder
-from crossfuse.video.sink import UInt8Array
 
 # In which the server must take the stream, and then every frame.
 TIMEOUT = 10.0

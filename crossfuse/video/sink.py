@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-UInt8Array = NDArray[np.uint8]
+from crossfuse.arrays import UInt8Array
 
 
 class Sink(Protocol):

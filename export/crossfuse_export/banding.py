@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crossfuse.arrays import UInt8Array
 from crossfuse_export.errors import QualityMissed
-from crossfuse_export.pictures import UInt8Array, in_colour
+from crossfuse_export.pictures import in_colour
 from crossfuse_export.quality import Runner
 
 HEIGHT, WIDTH = 64, 640

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from crossfuse import synthetic
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import InvalidInput
-from crossfuse_export.pictures import UInt8Array, in_colour
+from crossfuse_export.pictures import in_colour
 from crossfuse_export.real_pairs import training_pairs
 from crossfuse_training.data.layouts import Candidate
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from crossfuse_export.pictures import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse_training.fusion_graph import BLUE, GREEN, RED
 from crossfuse_training.losses import mean_ssim
 

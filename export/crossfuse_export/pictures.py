@@ -8,10 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 import crossfuse
 from crossfuse import synthetic
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import InvalidInput
 from crossfuse.images import read_infrared, read_visible
 from crossfuse_export.real_pairs import find_pairs
@@ -21,8 +21,6 @@ SIZES = ((32, 32), (33, 47), (247, 359), (480, 640))
 LARGE_SIZE = (720, 1280)
 FEW = ("sample", "scene 1", "noise")
 """What stands for all pictures where running every one takes too long."""
-
-UInt8Array = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import onnxruntime as ort
 from torch import nn
 from tqdm import tqdm
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import FileQuality
 from crossfuse_export.errors import QualityMissed
 from crossfuse_export.parity import Difference, compare, judge
@@ -20,7 +21,6 @@ from crossfuse_export.pictures import (
     FEW,
     SIZES,
     Picture,
-    UInt8Array,
     pictures_of,
     real_pictures,
 )

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossfuse_export.pictures import Picture, UInt8Array
+from crossfuse.arrays import UInt8Array
+from crossfuse_export.pictures import Picture
 from crossfuse_training.fusion_graph import FusionGraph
 from crossfuse_training.networks.heads import MinMaxHead
 

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from crossfuse import synthetic
+from crossfuse.arrays import UInt8Array
 from crossfuse_export.onnx_editing import copied
-from crossfuse_export.pictures import Picture, UInt8Array
+from crossfuse_export.pictures import Picture
 from crossfuse_training.fusion_graph import FusionGraph
 from crossfuse_training.networks.cross_attention import (
     CrossAttentionModule,

@@ -15,6 +15,7 @@ import onnxruntime
 import torch
 from tqdm import tqdm
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles.store import Bundle
 from crossfuse.engines import Engine
 from crossfuse.engines.onnx import PROVIDERS, OnnxEngine
@@ -24,7 +25,7 @@ from crossfuse_export.errors import QualityMissed
 from crossfuse_export.folding import folded
 from crossfuse_export.onnx_files import parse_onnx
 from crossfuse_export.parity import BATCHES, Case, compare, judge
-from crossfuse_export.pictures import SIZES, Picture, UInt8Array, pictures_of, real_pictures
+from crossfuse_export.pictures import SIZES, Picture, pictures_of, real_pictures
 from crossfuse_export.reference import Reference
 from crossfuse_export.taps import TapDifference, compare_taps, first_difference, not_finite
 from crossfuse_training.checkpoint import load, read_record

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 
-from crossfuse.engines import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import ImageError
 from crossfuse.fuser import PreparedPair, finish, prepare_pair
 from crossfuse.images import (

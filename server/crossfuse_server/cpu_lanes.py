@@ -11,7 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from crossfuse.engines import Engine, EngineDescription, UInt8Array
+from crossfuse.arrays import UInt8Array
+from crossfuse.engines import Engine, EngineDescription
 
 # Pairs of one model that run at once, at most: each takes memory.
 MOST_LANES = 4

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from crossfuse.engines import UInt8Array
+from crossfuse.arrays import UInt8Array
 
 NORMAL_PRIORITY = 1
 

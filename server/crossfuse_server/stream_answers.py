@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import Bundle
-from crossfuse.engines import UInt8Array
 from crossfuse.streaming import Answer, Dropped, DropReason, Failed, Fused
 from crossfuse.streaming.brightness import HeldBrightness, SourceLook
 from crossfuse.v1 import fusion_pb2 as pb

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from crossfuse.engines import Engine, UInt8Array
+from crossfuse.arrays import UInt8Array
+from crossfuse.engines import Engine
 from crossfuse.errors import CrossFuseError, DeviceLost, EngineError, NotReady
 from crossfuse_server.jobs import Inference, Job
 from crossfuse_server.queue import ModelQueue

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from crossfuse import synthetic
-from crossfuse.engines import EngineDescription, UInt8Array
+from crossfuse.arrays import UInt8Array
+from crossfuse.engines import EngineDescription
 from crossfuse_bench import speedup
 from crossfuse_bench.operator_times import OperatorTime, operator_times, summed
 from crossfuse_bench.speedup import Round, matrix_gflops, measure, report

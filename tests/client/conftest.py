@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from crossfuse import aio
+from crossfuse.arrays import UInt8Array
 from crossfuse.client import FusionClient
-from crossfuse.engines import Engine, EngineDescription, UInt8Array
+from crossfuse.engines import Engine, EngineDescription
 from crossfuse.fuser import Fuser, load
 from crossfuse_server.app import FusionServer
 from crossfuse_server.models import State

@@ -13,6 +13,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import FileQuality, Manifest
 from crossfuse.errors import InvalidInput, UnknownName
 from crossfuse_export import onnx_export, quality
@@ -20,7 +21,6 @@ from crossfuse_export.errors import QualityMissed
 from crossfuse_export.folding import folded
 from crossfuse_export.onnx_export import Exported
 from crossfuse_export.parity import Difference
-from crossfuse_export.pictures import UInt8Array
 from crossfuse_export.quality import check_batches, expectations, measure, onnx_runner
 from crossfuse_training.checkpoint import TrainingRecord, save
 from crossfuse_training.fusion_graph import FusionGraph

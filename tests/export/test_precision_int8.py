@@ -11,13 +11,13 @@ from onnx import numpy_helper
 from torch import nn
 
 from crossfuse import synthetic
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import FileQuality
 from crossfuse_export import precisions
 from crossfuse_export.banding import Steps, check_banding, ramps, steps
 from crossfuse_export.calibration import Calibration, Pair
 from crossfuse_export.errors import QualityMissed
 from crossfuse_export.onnx_files import parse_onnx
-from crossfuse_export.pictures import UInt8Array
 from crossfuse_export.precision_int8 import ENDS, Quantised, end_convolutions, quantise, to_int8
 from crossfuse_export.precisions import Proof, make_int8
 from crossfuse_export.quality import Runner, onnx_runner

@@ -18,8 +18,9 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import store
-from crossfuse.engines import Engine, EngineDescription, UInt8Array
+from crossfuse.engines import Engine, EngineDescription
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse.v1 import fusion_pb2_grpc
 from crossfuse_server.app import FusionServer

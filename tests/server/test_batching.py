@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossfuse.engines import Engine, EngineDescription, UInt8Array
+from crossfuse.arrays import UInt8Array
+from crossfuse.engines import Engine, EngineDescription
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse_server import engines, pace
 from crossfuse_server.batching import BatchRules, Pending

@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 import pytest
 
-from crossfuse.engines import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import BundleError, DeviceLost, OutOfMemory
 from crossfuse.v1 import fusion_pb2 as pb
 

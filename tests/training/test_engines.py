@@ -13,7 +13,7 @@ from torch import nn
 
 import crossfuse
 from crossfuse import synthetic
-from crossfuse.engines import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.errors import InvalidInput, ProviderUnavailable
 from crossfuse_training.checkpoint import TrainingRecord, read_record, save
 from crossfuse_training.engines import (

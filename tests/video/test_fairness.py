@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from crossfuse.engines import Engine, EngineDescription, UInt8Array
+from crossfuse.arrays import UInt8Array
+from crossfuse.engines import Engine, EngineDescription
 from crossfuse.fuser import Fuser
 from crossfuse.video import VideoOptions, VideoSummary, fuse_streams
 

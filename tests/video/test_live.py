@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossfuse.engines import Engine, EngineDescription, UInt8Array
+from crossfuse.arrays import UInt8Array
+from crossfuse.engines import Engine, EngineDescription
 from crossfuse.fuser import Fuser
 from crossfuse.video import VideoOptions
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crossfuse.engines import Engine, EngineDescription, UInt8Array
+from crossfuse.arrays import UInt8Array
+from crossfuse.engines import Engine, EngineDescription
 from crossfuse.errors import EngineError
 from crossfuse.fuser import Fuser
 from crossfuse.streaming import Source

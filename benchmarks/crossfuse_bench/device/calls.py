@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-from crossfuse.engines import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.engines.tensorrt import TensorRTEngine
 from crossfuse.errors import EngineError
 

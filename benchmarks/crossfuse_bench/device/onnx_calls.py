@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import ModelFile
-from crossfuse.engines import UInt8Array
 from crossfuse.engines.onnx import OnnxEngine
 from crossfuse.engines.onnx_tensorrt import ProfiledOnnxEngine, provider_options
 from crossfuse.engines.phase_clock import END, PhaseClock

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import resolve_model
-from crossfuse.engines import Engine, UInt8Array, load_engine, precision_choices
+from crossfuse.engines import Engine, load_engine, precision_choices
 from crossfuse.engines.phase_clock import PHASES
 from crossfuse.engines.tensorrt import TensorRTEngine
 from crossfuse.errors import ProviderUnavailable

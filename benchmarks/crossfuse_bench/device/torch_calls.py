@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from crossfuse.engines import UInt8Array
+from crossfuse.arrays import UInt8Array
 from crossfuse.engines.phase_clock import PHASES
 from crossfuse.errors import MissingDependency
 from crossfuse_bench.device.calls import DeviceCalls

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import Manifest, TensorSpec
-from crossfuse.engines import UInt8Array
 from crossfuse.errors import InvalidInput, UnknownName
 from crossfuse.oip import ModelInferResponse
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from ray import serve
 
+from crossfuse.arrays import UInt8Array
 from crossfuse.bundles import Bundle
-from crossfuse.engines import Engine, EngineDescription, UInt8Array
+from crossfuse.engines import Engine, EngineDescription
 from crossfuse_server.engines import DeviceEngines
 from crossfuse_server.ray_serve.replica import FusionReplica
 from crossfuse_server.settings import ServerSettings

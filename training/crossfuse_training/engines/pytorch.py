@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from crossfuse.engines import Engine, EngineDescription, UInt8Array
+from crossfuse.arrays import UInt8Array
+from crossfuse.engines import Engine, EngineDescription
 from crossfuse.errors import ProviderUnavailable
 from crossfuse_training.engines.tile_loop import MINIMUM_SIZE as TILE_LOOP_MINIMUM
 from crossfuse_training.engines.tile_loop import TileLoopCrossFuse
