@@ -15,26 +15,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from crossfuse_bench.conditions import conditions
-from crossfuse_bench.load import Counted, closed_loop, connected, open_loop, raw_request
+import numpy as np
+
+from crossfuse.images import encode
+from crossfuse.v1 import fusion_pb2 as pb
+from crossfuse_bench.load import closed_loop, connected, open_loop, raw_request
+from crossfuse_bench.overload_report import (
+    DEADLINE,
+    FILE_SIZE,
+    OVERLOAD,
+    PER_CALL,
+    PER_FILE,
+    PER_PAIR,
+    SIZE,
+    Outcome,
+    Pressure,
+    report,
+)
 from crossfuse_bench.process import MeasuredProcess
 from crossfuse_bench.stand_ins import NoEngine, write_bundle
-
-SIZE = 64
-DEADLINE = 1.0
-OVERLOAD = 3.0
-LEAST_GOODPUT = 0.9
-LEAST_GAIN = 3.0
-
-# One pair takes 10 ms, whatever runs with it: 100 a second are the capacity.
-PER_PAIR = 0.010
-# A call of the batch-friendly engine takes 20 ms, whatever its batch.
-PER_CALL = 0.020
 
 _kept: list[Any] = []  # a server that nobody holds stops
 
@@ -63,115 +66,57 @@ def slow_server() -> int:
     return start_server(NoEngine(0.0, PER_PAIR))
 
 
+def reading_server() -> int:
+    """As many pairs a second as it can read."""
+    return start_server(NoEngine(0.0, PER_FILE))
+
+
+def file_request() -> pb.FuseRequest:
+    """Files that are small to send and large to read; the answer is small too."""
+    grey = np.full((FILE_SIZE, FILE_SIZE), 90, np.uint8)
+    ir, vis = (encode(picture, "png") for picture in (grey, np.dstack([grey] * 3)))
+    return pb.FuseRequest(
+        ir=pb.Image(encoding=pb.ENCODING_PNG, data=ir),
+        vis=pb.Image(encoding=pb.ENCODING_PNG, data=vis),
+        options=pb.FuseOptions(output_encoding=pb.ENCODING_JPEG),
+    )
+
+
 def batching_server(batching: str) -> int:
     """20 ms a call, whatever the batch."""
     return start_server(NoEngine(PER_CALL, 0.0, "test:0"), batching=batching, max_batch=8)
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What was counted."""
-
-    peak: Counted
-    overload: Counted
-    recovery: float
-    alone: Counted
-    batched: Counted
-    rate: float
-
-    @property
-    def goodput_share(self) -> float:
-        """Goodput under overload over the peak."""
-        return self.overload.goodput / self.peak.goodput
-
-    @property
-    def gain(self) -> float:
-        """Throughput with batches of 8 over that without."""
-        return self.batched.goodput / self.alone.goodput
-
-    @property
-    def is_good(self) -> bool:
-        """Whether every bar is kept."""
-        return (
-            self.goodput_share >= LEAST_GOODPUT
-            and self.overload.percentile(0.99) <= DEADLINE
-            and set(self.overload.codes) <= {"OK", "RESOURCE_EXHAUSTED"}
-            and self.gain >= LEAST_GAIN
-        )
-
-
-def measure(seconds: float) -> Outcome:
-    """All of it; about five times `seconds`."""
-    request = raw_request(SIZE, SIZE)
-
-    def wait_until_ready(address: str) -> None:
-        with connected(address) as stub:
-            stub.Fuse(request, timeout=60, wait_for_ready=True)
-
-    with MeasuredProcess(slow_server) as server:
-        wait_until_ready(server.address)
+def press(start: Callable[[], int], request: pb.FuseRequest, seconds: float) -> Pressure:
+    """The most a server answers, then three times as many calls."""
+    with MeasuredProcess(start) as server:
+        wait_until_ready(server.address, request)
         peak = closed_loop(server.address, request, 8, seconds)
         rate = OVERLOAD * peak.goodput
         overload = open_loop(server.address, request, rate, seconds, DEADLINE)
         begin = time.perf_counter()
-        wait_until_ready(server.address)
-        recovery = time.perf_counter() - begin
+        wait_until_ready(server.address, request)
+        return Pressure(peak, overload, time.perf_counter() - begin)
+
+
+def wait_until_ready(address: str, request: pb.FuseRequest) -> None:
+    """Return with the first answer."""
+    with connected(address) as stub:
+        stub.Fuse(request, timeout=60, wait_for_ready=True)
+
+
+def measure(seconds: float) -> Outcome:
+    """All of it; about seven times `seconds`."""
+    request = raw_request(SIZE, SIZE)
+    engine = press(slow_server, request, seconds)
+    decoders = press(reading_server, file_request(), seconds)
     runs = []
     starts: list[Callable[[], int]] = [partial(batching_server, mode) for mode in ("off", "auto")]
     for start in starts:
         with MeasuredProcess(start) as server:
-            wait_until_ready(server.address)
+            wait_until_ready(server.address, request)
             runs.append(closed_loop(server.address, request, 16, seconds))
-    return Outcome(peak, overload, recovery, runs[0], runs[1], rate)
-
-
-def report(outcome: Outcome, seconds: float) -> str:
-    """The outcome as Markdown."""
-    over = outcome.overload
-    codes = ", ".join(f"{code} {count}" for code, count in sorted(over.codes.items()))
-    return "\n".join(
-        [
-            "# The server at three times its capacity",
-            "",
-            *conditions("grpcio", "protobuf", "numpy"),
-            f"- Method: RAW pictures of {SIZE}x{SIZE} over loopback, {seconds:g} s for every run; "
-            f"an engine that takes {1e3 * PER_PAIR:g} ms a pair and no processor. Peak: 8 callers "
-            f"without a pause. Overload: {outcome.rate:.0f} calls/s at constant spacing on 4 "
-            f"connections of one client, each with a deadline of {DEADLINE:g} s; latency from the "
-            "planned arrival.",
-            "- Repeat it: `python -m crossfuse_bench.overload -o FILE.md`",
-            "",
-            f"All bars are **{'kept' if outcome.is_good else 'NOT kept'}**.",
-            "",
-            "| what | bar | value |",
-            "| --- | ---: | ---: |",
-            f"| peak, pairs/s | | {outcome.peak.goodput:.1f} |",
-            f"| goodput at {OVERLOAD:g}x, pairs/s | | {over.goodput:.1f} |",
-            f"| goodput over peak | >= {LEAST_GOODPUT:g} | {outcome.goodput_share:.3f} |",
-            f"| p99 of accepted calls, ms | <= {1e3 * DEADLINE:g} | "
-            f"{1e3 * over.percentile(0.99):.0f} ({len(over.latencies)} calls) |",
-            f"| median time to a refusal, ms | | {1e3 * over.refused_in():.1f} |",
-            f"| first answer after the load, ms | | {1e3 * outcome.recovery:.0f} |",
-            "",
-            f"Statuses: {codes}.",
-            "",
-            "## Batching",
-            "",
-            f"An engine that takes {1e3 * PER_CALL:g} ms a call whatever its batch, 16 callers "
-            "without a pause; `auto` found batches of 8 at warm-up.",
-            "",
-            "| batching | pairs/s | p50 ms | p99 ms |",
-            "| --- | ---: | ---: | ---: |",
-            *(
-                f"| {name} | {run.goodput:.1f} | {1e3 * run.percentile(0.5):.0f} | "
-                f"{1e3 * run.percentile(0.99):.0f} |"
-                for name, run in (("off", outcome.alone), ("auto", outcome.batched))
-            ),
-            "",
-            f"Gain: {outcome.gain:.2f} (bar {LEAST_GAIN:g}).",
-            "",
-        ]
-    )
+    return Outcome(engine, decoders, runs[0], runs[1])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

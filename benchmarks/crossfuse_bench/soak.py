@@ -26,8 +26,8 @@ from crossfuse_bench.soak_server import SoakServer
 LEAST_MINUTES = 3.0
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measure and write the report."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and write the report; 1 when something grew or was answered as it should not be."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -45,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     text = report(outcome, args.minutes, WORK_SECONDS, SETTLED_SECONDS)
     args.output.write_text(text, encoding="utf-8")
     print(text, file=sys.stderr)
+    return int(not outcome.is_good)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

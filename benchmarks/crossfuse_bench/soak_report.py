@@ -47,6 +47,17 @@ class Outcome:
         """Of the slope, if the samples scatter by chance."""
         return self._line()[1]
 
+    @property
+    def undocumented(self) -> set[str]:
+        """Statuses that no caller should see."""
+        return set(self.codes) - DOCUMENTED
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing grew, and every answer was a documented one."""
+        grown = (self.growth(lambda held: held.threads), self.growth(lambda held: held.descriptors))
+        return self.slope < MOST_SLOPE_MB and max(grown) <= 0 and not self.undocumented
+
     def _line(self) -> tuple[float, float]:
         later = self.second_half
         hours = np.array([sample.at for sample in later]) / 3600
@@ -67,7 +78,6 @@ def report(outcome: Outcome, minutes: float, work_seconds: float, settled_second
     event_engine = outcome.growth(lambda held: held.event_engine)
     descriptors = outcome.growth(lambda held: held.descriptors)
     later = outcome.second_half
-    good = outcome.slope < MOST_SLOPE_MB and max(threads, descriptors) <= 0
     lines = [
         f"| {sample.at / 60:.1f} | {sample.held.memory_mb:.1f} | {sample.held.threads} "
         f"| {sample.held.pooled} | {sample.held.event_engine} | {sample.held.descriptors} |"
@@ -86,8 +96,9 @@ def report(outcome: Outcome, minutes: float, work_seconds: float, settled_second
             f"has not fallen for {settled_seconds:g} s; the table is of what was held then.",
             f"- Repeat it: `python -m crossfuse_bench.soak -o FILE.md --minutes {minutes:g}`",
             "",
-            f"Memory slope under {MOST_SLOPE_MB:g} MB/h and no growth of threads and descriptors "
-            f"in the second half: **{'kept' if good else 'NOT kept'}**.",
+            f"Memory slope under {MOST_SLOPE_MB:g} MB/h, no growth of threads and descriptors in "
+            "the second half, and documented statuses alone: "
+            f"**{'kept' if outcome.is_good else 'NOT kept'}**.",
             "",
             "| what | value |",
             "| --- | ---: |",
@@ -102,7 +113,7 @@ def report(outcome: Outcome, minutes: float, work_seconds: float, settled_second
             f"| growth of descriptors there | {descriptors} |",
             f"| reloads | {outcome.reloads} |",
             f"| rounds by outcome | {dict(sorted(outcome.codes.items()))} |",
-            f"| statuses that are not documented | {sorted(set(outcome.codes) - DOCUMENTED)} |",
+            f"| statuses that are not documented | {sorted(outcome.undocumented)} |",
             "",
             "| minute | memory MB | threads | threads in pools | threads of gRPC | descriptors |",
             "| ---: | ---: | ---: | ---: | ---: | ---: |",

@@ -21,7 +21,8 @@ EXAMPLE = "  crossfuse serve --port 8001"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One flag per setting."""
-    from crossfuse_server.settings import ServerSettings, setting_type
+    from crossfuse_server.setting_fields import setting_type
+    from crossfuse_server.settings import ServerSettings
 
     parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
     parser.add_argument(
@@ -79,7 +80,6 @@ def run(args: argparse.Namespace) -> int:
         if server.http_port:
             lines.say(f"http on {settings.host}:{server.http_port}")
         server.wait()
-    if server.was_cut_off:
-        # Without the interpreter's own end, which aborts a process whose engine still runs.
-        os._exit(0)
-    return 0
+    # Without the interpreter's own end: that aborts the process where a thread still runs a model
+    # that was cut off, or loads one.
+    os._exit(0)

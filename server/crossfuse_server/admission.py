@@ -54,7 +54,7 @@ class Admission:
     """The door of the server: calls come in before their message is read, or are refused at once.
 
     What has come in holds bytes: its message, then its pictures. Frames of streams are not refused
-    for bytes; their stream is not read from until there is room.
+    for bytes; their stream is not read from until there is room in their client's share.
     """
 
     def __init__(self, settings: ServerSettings, identify: Identify) -> None:
@@ -91,23 +91,26 @@ class Admission:
             _current.set(admitted)
             yield admitted
 
-    def wait_for_frame(self, held: int, amount: int, goes_on: Callable[[], bool]) -> bool:
+    def wait_for_frame(
+        self, client: str, held: int, amount: int, goes_on: Callable[[], bool]
+    ) -> bool:
         """Wait until a stream that holds `held` bytes may take so many more; False if it ended.
 
         A stream that holds nothing always may: it must get on.
         """
         with self._room:
             while goes_on():
-                full = self._bytes.total + amount > self._bytes.limit or self.watermark.is_passed
-                if not held or not full:
-                    self._bytes.add(amount)
+                if not held:
+                    self._bytes.add(client, amount)
+                    return True
+                if not self.watermark.is_passed and self._bytes.take(client, amount):
                     return True
                 self._room.wait(LOOK_SECONDS)
         return False
 
-    def frame_is_gone(self, amount: int) -> None:
+    def frame_is_gone(self, client: str, amount: int) -> None:
         """A stream holds so much less."""
-        self._bytes.add(-amount)
+        self._bytes.give_back(client, amount)
         with self._room:
             self._room.notify_all()
 
@@ -132,8 +135,9 @@ class CallPass:
 class FrameBytes:
     """What the frames of one stream hold, from before they are queued until they are answered."""
 
-    def __init__(self, admission: Admission, goes_on: Callable[[], bool]) -> None:
+    def __init__(self, admission: Admission, client: str, goes_on: Callable[[], bool]) -> None:
         self._admission = admission
+        self._client = client
         self._goes_on = goes_on
         self._sizes: deque[int] = deque()
         self._lock = threading.Lock()
@@ -143,20 +147,20 @@ class FrameBytes:
         """Wait until there is room for a frame; False when the stream has ended."""
         with self._lock:
             held = sum(self._sizes)
-        if not self._admission.wait_for_frame(held, size, self._goes_on):
+        if not self._admission.wait_for_frame(self._client, held, size, self._goes_on):
             return False
         with self._lock:
             if not self._ended:
                 self._sizes.append(size)
                 return True
-        self._admission.frame_is_gone(size)
+        self._admission.frame_is_gone(self._client, size)
         return False
 
     def let_go(self, count: int) -> None:
         """The oldest frames have been answered."""
         with self._lock:
             gone = sum(self._sizes.popleft() for _ in range(count))
-        self._admission.frame_is_gone(gone)
+        self._admission.frame_is_gone(self._client, gone)
 
     def end(self) -> None:
         """Nobody wants the answers of the others any more."""

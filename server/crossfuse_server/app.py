@@ -27,6 +27,7 @@ from crossfuse_server.models import State
 from crossfuse_server.observations import Observations
 from crossfuse_server.oip.handlers import add_to_server, reflection_pool
 from crossfuse_server.oip.servicer import InferenceServicer
+from crossfuse_server.open_streams import OpenStreams
 from crossfuse_server.pools import FUSE_STREAM, Pools
 from crossfuse_server.recorder import Recorder
 from crossfuse_server.servicer import FusionServicer
@@ -75,8 +76,6 @@ class FusionServer:
         self.port = 0
         self.http_port = 0
         self._http: HttpGateway | None = None
-        self.was_cut_off = False
-        """Whether a second signal came: an engine may still be running."""
         self._draining = threading.Event()
         self._ended = threading.Event()
         self.tokens = read_tokens("token_file", settings.token_file)
@@ -89,13 +88,19 @@ class FusionServer:
         self._health = health.HealthServicer(self._statuses)
         self.pools = Pools(settings)
         self.host = ModelHost(settings, source, self._health.changed, self.observations)
+        self.open_streams = OpenStreams(
+            settings.max_streams,
+            identify,
+            partial(self.pools.patience.make_room, self.pools.of(FUSE_STREAM)),
+            self._draining.is_set,
+        )
         self.servicer = FusionServicer(
             settings,
             self.host,
             self.admission,
             lambda: self.state,
             self.recorder,
-            partial(self.pools.patience.make_room, self.pools.of(FUSE_STREAM)),
+            self.open_streams,
         )
         self._inference = InferenceServicer(
             settings,
@@ -104,7 +109,7 @@ class FusionServer:
             lambda: self.state,
             self.recorder,
             self.observations,
-            self.servicer.counted,
+            self.open_streams,
         )
         self._server = self._build()
 
@@ -159,7 +164,7 @@ class FusionServer:
             return
         self._draining.set()
         self._health.changed()
-        self.servicer.drain()
+        self.open_streams.drain()
         if not self.calls.wait_until_idle(self.settings.drain_seconds):
             log.warning("calls were cut off after %s s", self.settings.drain_seconds)
         self.stop()

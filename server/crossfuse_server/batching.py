@@ -67,6 +67,13 @@ class Pending:
             del self._lines[job.client]
         return True
 
+    def pixels_ahead(self, client: str, priority: int) -> int:
+        """Of the jobs that would run before one that came now."""
+        mine = [job for job in self._lines.get(client, []) if job.priority >= priority]
+        turns = len(mine) + 1
+        others = (line[:turns] for name, line in self._lines.items() if name != client)
+        return sum(job.pixels for line in (mine, *others) for job in line)
+
     def next_batch(self, now: float) -> list[Job]:
         """The jobs to run now, removed; none while it is worth waiting for more."""
         together = self._together()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import cv2
 import numpy as np
 
@@ -22,6 +18,7 @@ from crossfuse.images import (
     encode,
 )
 from crossfuse.v1 import fusion_pb2 as pb
+from crossfuse_server.gate import Claim, Gate
 from crossfuse_server.options import CallOptions, known
 from crossfuse_server.timeline import DECODE, ENCODE, INFER, QUEUE, Timeline
 
@@ -30,6 +27,7 @@ FILE_ENCODINGS: dict[int, str] = {
     pb.ENCODING_JPEG: "jpeg",
     pb.ENCODING_WEBP: "webp",
 }
+MEDIA_TYPES = {encoding: f"image/{name}" for encoding, name in FILE_ENCODINGS.items()}
 DTYPES: dict[int, type[np.uint8] | type[np.uint16]] = {
     pb.DATA_TYPE_UNSPECIFIED: np.uint8,
     pb.DATA_TYPE_UINT8: np.uint8,
@@ -45,19 +43,21 @@ class Converter:
     """Reads the pictures of one call or stream and writes the fused ones.
 
     `gate` bounds how many pictures of all calls together are decoded or encoded at once: each
-    takes memory and a processor.
+    takes memory and a processor. `claim` is what the call or stream has of it.
     """
 
     def __init__(
         self,
         options: CallOptions,
         *,
-        gate: threading.Semaphore,
+        gate: Gate,
+        claim: Claim,
         max_pixels: int,
         held: bool = False,
     ) -> None:
         self._options = options
         self._gate = gate
+        self._claim = claim
         self._max_pixels = max_pixels
         self._mapping: IrMapping | HeldMapping = options.mapping
         if held:
@@ -67,7 +67,7 @@ class Converter:
         self, ir: pb.Image, vis: pb.Image, minimum_size: int, timeline: Timeline
     ) -> PreparedPair:
         """Two pictures as an engine takes them; the model says how small they may be."""
-        with self._place(timeline, DECODE):
+        with self._gate.place(self._claim, timeline, DECODE):
             return prepare_pair(
                 self._read_infrared(ir),
                 self._read_visible(vis),
@@ -98,20 +98,8 @@ class Converter:
             message.data = picture.tobytes()
             return
         message.encoding = self._options.encoding
-        with self._place(timeline, ENCODE):
+        with self._gate.place(self._claim, timeline, ENCODE):
             message.data = encode(picture, name, quality=self._options.quality)
-
-    @contextmanager
-    def _place(self, timeline: Timeline, phase: str) -> Iterator[None]:
-        """A place in the gate; the wait for it, if there is one, is no part of the phase."""
-        if not self._gate.acquire(blocking=False):
-            timeline.enter(QUEUE)
-            self._gate.acquire()
-            timeline.enter(phase)
-        try:
-            yield
-        finally:
-            self._gate.release()
 
     def _read_infrared(self, message: pb.Image) -> Pixels:
         data = _data_of(message, "ir")

@@ -106,9 +106,14 @@ class _ServerCollector(Collector):
         settings = server.settings
         for name, text, value in (
             ("serving", "1 while the default model is served.", server.state is State.SERVING),
+            (
+                "warnings",
+                "What is wrong although the server serves; GetServerInfo says what.",
+                len(server.host.warnings),
+            ),
             ("calls_in_flight", "Calls that are under way.", server.calls.active),
-            ("streams", "Streams that are open.", server.servicer.stream_count),
-            ("streams_limit", "Most streams at once.", settings.max_streams),
+            ("streams", "Streams that are open.", len(server.open_streams)),
+            ("streams_limit", "Most streams of one client at once.", settings.max_streams),
             ("held_bytes", "Messages and pictures of calls.", server.admission.bytes_held),
             ("held_bytes_limit", "Most bytes of those.", settings.queue_bytes),
             (

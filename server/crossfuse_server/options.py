@@ -7,15 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from crossfuse.alignment import IDENTITY, Matrix, parse_homography
+from crossfuse.client.requests import read_mapping
 from crossfuse.errors import InvalidInput
-from crossfuse.images import (
-    DEFAULT_MAPPING,
-    DEFAULT_QUALITY,
-    IrMapping,
-    LinearMapping,
-    NoMapping,
-    PercentileMapping,
-)
+from crossfuse.images import DEFAULT_QUALITY, IrMapping
 from crossfuse.streaming import DropPolicy, StreamRules
 from crossfuse.v1 import fusion_pb2 as pb
 
@@ -75,15 +69,10 @@ def _read_homography(message: pb.FuseOptions) -> Matrix | None:
 
 
 def _read_mapping(message: pb.IrMapping) -> IrMapping:
-    kind = message.WhichOneof("mapping")
     try:
-        if kind == "linear":
-            return LinearMapping(message.linear.low, message.linear.high)
-        if kind == "percentile":
-            return PercentileMapping(message.percentile.low, message.percentile.high)
+        return read_mapping(message)
     except InvalidInput as error:
         raise InvalidInput("options.ir_mapping", error.received, error.valid) from None
-    return NoMapping() if kind == "none" else DEFAULT_MAPPING
 
 
 def read_rules(message: pb.StreamConfig, most_in_flight: int) -> StreamRules:

@@ -56,7 +56,7 @@ class Caller:
         """It has its status."""
         self.was_late = False
         """It was ended because the server waited for it."""
-        self._context = context
+        self.context = context
         self._send = send
         self._unanswered = unanswered or 0
         self._answered = 0
@@ -101,12 +101,12 @@ class Caller:
     def end(self, seconds: float) -> None:
         """End the call, from another thread; what waits for a message finds that there is none."""
         if self._sending_since is not None:  # a status would wait behind the answer
-            self._context.cancel()
+            self.context.cancel()
             return
         status = as_status(CallerTooSlow(seconds))
-        self._context.set_code(status.code)
-        self._context.set_details(status.details)
-        self._context.set_trailing_metadata(status.trailing_metadata or ())
+        self.context.set_code(status.code)
+        self.context.set_details(status.details)
+        self.context.set_trailing_metadata(status.trailing_metadata or ())
         self._send(None)
 
 
@@ -170,14 +170,18 @@ class Patience:
         """Those of the stream that this thread answers, for whichever thread reads them."""
         return self._messages(_current.get(), messages)
 
-    def make_room(self, pool: CallPool) -> bool:
-        """End the call of a pool that waits longest for its caller; False where none should be."""
+    def make_room(self, pool: CallPool, gives_way: Callable[[grpc.ServicerContext], bool]) -> bool:
+        """End the call of a pool that waits longest for its caller; False where none should be.
+
+        `gives_way` says of whose calls it may be one.
+        """
         now = time.monotonic()
         with self._lock:
             silent = [
                 (since, caller)
                 for caller in self._callers
                 if caller.pool is pool
+                and gives_way(caller.context)
                 and (since := caller.waits_since) is not None
                 and now - since > _grace(caller)
             ]

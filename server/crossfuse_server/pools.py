@@ -41,7 +41,7 @@ class Pools:
         self.patience = Patience(settings)
         self.control = CallPool(CONTROL_THREADS, "control")
         self._calls = CallPool(most_calls(settings) + SPARE_THREADS, "call")
-        self._streams = CallPool(settings.max_streams + SPARE_THREADS, "stream-call")
+        self._streams = CallPool(2 * settings.max_streams + SPARE_THREADS, "stream-call")
         self._watchers = CallPool(MOST_WATCHERS + SPARE_THREADS, "health-watch")
         self._reflection = CallPool(REFLECTION_THREADS, "reflection")
 

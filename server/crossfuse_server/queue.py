@@ -59,10 +59,13 @@ class ModelQueue:
         with self._changed:
             return len(self._pending)
 
-    def check_room(self, client: str) -> None:
-        """Refuse a call that would not find a place, before work is spent on its pictures."""
+    def check_room(self, client: str, expires_at: float, priority: int) -> None:
+        """Refuse a call without a place or without time, before work is spent on its pictures."""
         if not self._places.has_room(client):
             raise self._full()
+        if self.pace.least(1):  # what is measured is not too old
+            with self._changed:
+                self._check_wait(expires_at - time.monotonic(), client, priority, 0.0)
 
     def submit(self, job: Job) -> Future[Inference]:
         """Queue one pair, or refuse it: no place, or no way to be done within its deadline."""
@@ -154,7 +157,11 @@ class ModelQueue:
                 f"deadline: got {max(left, 0):.3f} s; valid: more than the {least:.3f} s that "
                 f"{self.name} takes for a pair of this size"
             )
-        ahead = self._time_ahead()
+        self._check_wait(left, job.client, job.priority, least)
+
+    def _check_wait(self, left: float, client: str, priority: int, least: float) -> None:
+        """Refuse what would still wait when its time is over."""
+        ahead = self._time_for(self._pending.pixels_ahead(client, priority))
         if ahead and left < DEADLINE_MARGIN * (ahead + least):
             raise Overloaded(
                 f"queue of {self.name}: got a deadline in {left:.3f} s, but what waits takes "
@@ -162,14 +169,14 @@ class ModelQueue:
                 retry_after=max(SHORTEST_RETRY, round(DEADLINE_MARGIN * ahead - left, 3)),
             )
 
-    def _time_ahead(self) -> float:
-        """Seconds until what waits or is being run has been run."""
-        pixels = self._running + sum(job.pixels for job in self._pending)
+    def _time_for(self, waiting: int) -> float:
+        """Seconds until so many pixels of those that wait, and what is being run, have been run."""
+        pixels = self._running + waiting
         return self.pace.expected(pixels) / max(self.workers, 1) if pixels else 0.0
 
     def _full(self) -> Overloaded:
         with self._changed:
-            drained = self._time_ahead()
+            drained = self._time_for(sum(job.pixels for job in self._pending))
         return Overloaded(
             f"queue of {self.name}: got more calls than the {self._limit} that may wait; "
             "valid: fewer calls at once, or a retry after the time given",

@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import grpc
 
 from crossfuse._version import __version__
 from crossfuse.engines.devices import available_cpus
-from crossfuse.errors import InvalidInput, NotReady, Overloaded
+from crossfuse.errors import InvalidInput, NotReady
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse.v1 import fusion_pb2_grpc
 from crossfuse_server.admission import Admission, current_call
 from crossfuse_server.convert import Converter, write_model, write_timings
 from crossfuse_server.first_message import FirstMessage
+from crossfuse_server.gate import Claim, Gate
 from crossfuse_server.host import ModelHost
 from crossfuse_server.information import STATES, write_info
 from crossfuse_server.jobs import Job
 from crossfuse_server.logs import LONGEST_REQUEST_ID
 from crossfuse_server.models import ServedModel, State
+from crossfuse_server.open_streams import OpenStreams
 from crossfuse_server.options import CallOptions, read_options, read_rules
 from crossfuse_server.recorder import Recorder, current_pair
 from crossfuse_server.settings import ServerSettings
 from crossfuse_server.streams import FrameStream
 from crossfuse_server.timeline import ENCODE, QUEUE
 from crossfuse_server.waiting import remaining, wait_for
-
-# How long the end of a stream that gives its place to another may take.
-MAKE_ROOM_SECONDS = 2.0
-
-
-class OpenStream(Protocol):
-    """A stream of any protocol."""
-
-    def drain(self) -> None:
-        """Answer what is inside, take nothing more, and end."""
 
 
 class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
@@ -52,19 +42,16 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         admission: Admission,
         state: Callable[[], State],
         recorder: Recorder,
-        make_room: Callable[[], bool],
+        open_streams: OpenStreams,
     ) -> None:
-        """`make_room` ends a stream that waits for its caller; False where there is none."""
         self._settings = settings
-        self._make_room = make_room
+        self._open_streams = open_streams
         self._recorder = recorder
         self._admission = admission
         self._host = host
         self._state = state
         self._started = time.monotonic()
-        self._gate = threading.Semaphore(settings.decoders or available_cpus())
-        self._streams: set[OpenStream] = set()
-        self._streams_lock = threading.Condition()
+        self._gate = Gate(settings.decoders or available_cpus())
 
     def Fuse(self, request: pb.FuseRequest, context: grpc.ServicerContext) -> pb.FuseResponse:
         """Fuse one pair."""
@@ -80,14 +67,16 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         options = read_options(request.options)
         with self._held(request.model) as model:
             record.of_model(model.bundle)
-            converter = self._converter(options)
+            left = remaining(context)
+            expires_at = math.inf if left is None else time.monotonic() + left
+            claim = Claim(admitted.client, expires_at, context.is_active)
+            converter = self._converter(options, claim)
             queue = model.queue
-            queue.check_room(admitted.client)
+            queue.check_room(admitted.client, expires_at, options.priority)
             pair = converter.read_pair(
                 request.ir, request.vis, model.bundle.manifest.minimum_size, timeline
             )
             admitted.carry(pair.ir.nbytes + pair.vis.nbytes)
-            left = remaining(context)
             timeline.enter(QUEUE)
             # Not kept in a name: an error that comes out of it holds this frame, and would with
             # it hold the pictures in a cycle.
@@ -97,7 +86,7 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
                         pair.ir,
                         pair.vis,
                         client=admitted.client,
-                        expires_at=math.inf if left is None else time.monotonic() + left,
+                        expires_at=expires_at,
                         priority=options.priority,
                     )
                 ),
@@ -117,9 +106,10 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
     ) -> Iterator[pb.FuseStreamResponse]:
         """Fuse the frames of a stream, in order."""
         first = FirstMessage(request_iterator)
-        with self.counted(first):
-            stream = self._open_stream(first.wait(), context)
-        with self.counted(stream):
+        client = self._admission.identify(context)
+        with self._open_streams.place(first, client) as becomes:
+            stream = self._open_stream(first.wait(), client, context)
+            becomes(stream)
             yield from stream.run(request_iterator, context)
 
     def GetServerInfo(
@@ -149,27 +139,8 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         """The models, the default one first."""
         return pb.ListModelsResponse(models=self._infos())
 
-    @property
-    def stream_count(self) -> int:
-        """How many streams are open."""
-        return len(self._streams)
-
-    @property
-    def streams(self) -> list[FrameStream]:
-        """Those that have sent their config, the oldest first."""
-        with self._streams_lock:
-            found = [stream for stream in self._streams if isinstance(stream, FrameStream)]
-        return sorted(found, key=lambda stream: stream.view.number)
-
-    def drain(self) -> None:
-        """Let every stream answer what it holds and end."""
-        with self._streams_lock:
-            streams = list(self._streams)
-        for stream in streams:
-            stream.drain()
-
     def _open_stream(
-        self, first: pb.FuseStreamRequest | None, context: grpc.ServicerContext
+        self, first: pb.FuseStreamRequest | None, client: str, context: grpc.ServicerContext
     ) -> FrameStream:
         if first is None or first.WhichOneof("message") != "config":
             came = None if first is None else first.WhichOneof("message")
@@ -184,38 +155,14 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         return FrameStream(
             self._host,
             config.model,
-            self._converter(options, held=True),
+            self._converter(options, Claim(client), held=True),
             read_rules(config, self._settings.max_in_flight),
             self._admission,
-            client=self._admission.identify(context),
+            client=client,
             priority=options.priority,
             parent=self._recorder.parent_of(context),
             recorder=self._recorder,
         )
-
-    @contextmanager
-    def counted(self, stream: OpenStream) -> Iterator[None]:
-        """Count a stream, from its first moment on, and let `drain` find it."""
-        with self._streams_lock:
-            self._check_not_draining()
-            if not self._has_place() and self._make_room():
-                self._streams_lock.wait_for(self._has_place, MAKE_ROOM_SECONDS)
-            if not self._has_place():
-                raise Overloaded(
-                    f"streams: got one more than the {self._settings.max_streams} this server "
-                    "serves at once; valid: another server, or a retry when a stream has ended",
-                    retry_after=1.0,
-                )
-            self._streams.add(stream)
-        try:
-            yield
-        finally:
-            with self._streams_lock:
-                self._streams.discard(stream)
-                self._streams_lock.notify_all()
-
-    def _has_place(self) -> bool:
-        return len(self._streams) < self._settings.max_streams
 
     def _check_not_draining(self) -> None:
         if self._state() is State.DRAINING:
@@ -231,10 +178,11 @@ class FusionServicer(fusion_pb2_grpc.FusionServiceServicer):
         finally:
             model.release()
 
-    def _converter(self, options: CallOptions, *, held: bool = False) -> Converter:
+    def _converter(self, options: CallOptions, claim: Claim, *, held: bool = False) -> Converter:
         return Converter(
             options,
             gate=self._gate,
+            claim=claim,
             max_pixels=self._settings.max_pixels,
             held=held,
         )

@@ -6,7 +6,7 @@ import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from crossfuse.engines import DEVICES
 from crossfuse.errors import InvalidInput, UnknownName
 from crossfuse.images import DEFAULT_MAX_PIXELS
 from crossfuse_server import LARGEST_MAX_PIXELS
+from crossfuse_server.setting_fields import check, setting, typed
 
 ENVIRONMENT_PREFIX = "CROSSFUSE_SERVER_"
 
@@ -22,18 +23,14 @@ ENVIRONMENT_PREFIX = "CROSSFUSE_SERVER_"
 LEAST_PAIRS_HELD = 4
 
 
-def _setting(default: Any, help_text: str, **metadata: Any) -> Any:
-    return field(default=default, metadata={"help": help_text, **metadata})
-
-
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
     """Every setting, with its default; the same names in the file, the variables and the flags."""
 
     # Where it listens
-    host: str = _setting("127.0.0.1", "address to listen on")
-    port: int = _setting(8001, "gRPC port; 0 takes a free one", least=0, most=65535)
-    http_port: int | None = _setting(
+    host: str = setting("127.0.0.1", "address to listen on")
+    port: int = setting(8001, "gRPC port; 0 takes a free one", least=0, most=65535)
+    http_port: int | None = setting(
         None,
         "HTTP port on the same address; 0 takes a free one",
         kind=int,
@@ -41,30 +38,30 @@ class ServerSettings:
         least=0,
         most=65535,
     )
-    tls_cert: Path | None = _setting(None, "PEM file with the server's certificate chain")
-    tls_key: Path | None = _setting(None, "PEM file with the server's private key")
-    tls_client_ca: Path | None = _setting(
+    tls_cert: Path | None = setting(None, "PEM file with the server's certificate chain")
+    tls_key: Path | None = setting(None, "PEM file with the server's private key")
+    tls_client_ca: Path | None = setting(
         None, "PEM file with authorities; callers must present a certificate of one of them"
     )
-    insecure: bool = _setting(False, "listen where other machines can reach it without TLS")
-    token_file: Path | None = _setting(
+    insecure: bool = setting(False, "listen where other machines can reach it without TLS")
+    token_file: Path | None = setting(
         None, "file with one bearer token per line; callers must present one of them"
     )
-    admin_token_file: Path | None = _setting(
+    admin_token_file: Path | None = setting(
         None, "file with tokens of those who may load and unload models; none: nobody may"
     )
 
     # What it serves
-    models: Path | None = _setting(None, "a folder of bundles to add to the search path")
-    default_model: str = _setting(DEFAULT_MODEL, "model of requests that name none; ready first")
-    device: str = _setting("auto", "device the models run on", choices=DEVICES)
-    precision: str = _setting("auto", "precision of the models", choices=("auto", *PRECISIONS))
-    threads: int = _setting(0, "processors the pairs of a model share; 0 takes all", least=0)
-    warm_up: str = _setting("480x640", "HxW each model is run at before it counts as ready")
-    watch_seconds: float = _setting(
+    models: Path | None = setting(None, "a folder of bundles to add to the search path")
+    default_model: str = setting(DEFAULT_MODEL, "model of requests that name none; ready first")
+    device: str = setting("auto", "device the models run on", choices=DEVICES)
+    precision: str = setting("auto", "precision of the models", choices=("auto", *PRECISIONS))
+    threads: int = setting(0, "processors the pairs of a model share; 0 takes all", least=0)
+    warm_up: str = setting("480x640", "HxW each model is run at before it counts as ready")
+    watch_seconds: float = setting(
         0.0, "look for changed bundles this often; 0: only when told to", least=0, most=86_400
     )
-    stall_seconds: float = _setting(
+    stall_seconds: float = setting(
         60.0,
         "how much longer than usual an engine may take before it is opened anew",
         least=0.05,
@@ -72,67 +69,65 @@ class ServerSettings:
     )
 
     # How it batches
-    batching: str = _setting(
+    batching: str = setting(
         "auto",
         "run pairs of one size together; auto: never on a CPU, else where it pays at warm-up",
         choices=("auto", "on", "off"),
     )
-    max_batch: int = _setting(8, "most pairs that run together", least=1, most=64)
-    batch_delay_ms: float = _setting(
+    max_batch: int = setting(8, "most pairs that run together", least=1, most=64)
+    batch_delay_ms: float = setting(
         0.0, "how long a pair waits for others beyond the wait for a free engine", least=0, most=1e4
     )
-    preferred_batches: str = _setting(
+    preferred_batches: str = setting(
         "", "sizes at which nobody waits any longer, like 4,8; the largest is max_batch anyway"
     )
 
     # What it takes
-    max_pixels: int = _setting(
+    max_pixels: int = setting(
         DEFAULT_MAX_PIXELS, "most pixels of one picture", least=1024, most=LARGEST_MAX_PIXELS
     )
-    max_queue: int = _setting(
+    max_queue: int = setting(
         256, "most calls of one client that wait for one model", least=1, most=4096
     )
-    max_queue_bytes: int = _setting(
+    max_queue_bytes: int = setting(
         0,
         "most bytes all calls together hold; 0: 1 GiB, more with a larger max_pixels",
         least=0,
     )
-    memory_limit_mb: int = _setting(
+    memory_limit_mb: int = setting(
         0, "memory of the process above which new work waits; 0: 9/10 of what there is", least=0
     )
-    max_streams: int = _setting(32, "most streams at once", least=1)
-    max_in_flight: int = _setting(8, "most frames one stream may have in flight", least=1)
-    decoders: int = _setting(
-        0, "pictures decoded or encoded at once; 0: one per processor", least=0
-    )
+    max_streams: int = setting(32, "most streams of one client at once", least=1)
+    max_in_flight: int = setting(8, "most frames one stream may have in flight", least=1)
+    decoders: int = setting(0, "pictures decoded or encoded at once; 0: one per processor", least=0)
 
     # How long it waits for callers
-    message_seconds: float = _setting(
+    message_seconds: float = setting(
         60.0, "longest wait for the message of a call", least=0.05, most=86_400
     )
-    idle_seconds: float = _setting(
+    idle_seconds: float = setting(
         3600.0, "longest wait for the next frame of a stream", least=0.05, most=86_400
     )
 
     # What it tells
-    log_format: str = _setting("text", "lines for people or for machines", choices=("text", "json"))
-    log_level: str = _setting(
+    log_format: str = setting("text", "lines for people or for machines", choices=("text", "json"))
+    log_level: str = setting(
         "warning",
         "info: a line for each failed call; debug: for every one",
         choices=("debug", "info", "warning", "error"),
     )
-    otel_endpoint: str = _setting(
+    otel_endpoint: str = setting(
         "", "URL of an OpenTelemetry collector to send traces to, like http://127.0.0.1:4317"
     )
 
     # How it ends
-    drain_seconds: float = _setting(
+    drain_seconds: float = setting(
         30.0, "longest wait for calls in flight at SIGTERM", least=0, most=86_400
     )
 
     def __post_init__(self) -> None:
         for entry in fields(self):
-            _check(entry, getattr(self, entry.name))
+            check(entry, getattr(self, entry.name))
         if (self.tls_cert is None) != (self.tls_key is None):
             missing = "tls_key" if self.tls_key is None else "tls_cert"
             raise InvalidInput(missing, "nothing", "both tls_cert and tls_key, or neither")
@@ -216,7 +211,7 @@ def merge_sources(
     for key, value in _read_file(config).items():
         if key not in known:
             raise UnknownName(f"setting in {config}", key, known)
-        values[key] = _typed(known[key], value, str(config)), f"file {config}"
+        values[key] = typed(known[key], value, str(config)), f"file {config}"
     for variable, text in environment.items():
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
@@ -224,7 +219,7 @@ def merge_sources(
         if key not in known:
             names = (ENVIRONMENT_PREFIX + name.upper() for name in known)
             raise UnknownName("environment variable", variable, names)
-        values[key] = _typed(known[key], text, variable), f"variable {variable}"
+        values[key] = typed(known[key], text, variable), f"variable {variable}"
     for key, value in (flags or {}).items():
         values[key] = value, f"flag --{key.replace('_', '-')}"
     return values
@@ -247,45 +242,3 @@ def _read_file(config: Path | None) -> dict[str, Any]:
         raise InvalidInput("config", str(config), f"a readable file ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput("config", str(config), f"a TOML file ({error})") from error
-
-
-def _typed(entry: Field[Any], value: Any, source: str) -> Any:
-    """A value of a file or a variable as the type of its setting."""
-    kind = setting_type(entry)
-    if kind is Path:
-        return Path(str(value)) if value != "" else None
-    if kind is bool:
-        return _switch(entry, value, source)
-    valid = f"a value like {entry.metadata.get('example', entry.default)!r}"
-    if isinstance(value, bool) or (isinstance(value, float) and kind is int):
-        raise InvalidInput(f"{entry.name} in {source}", repr(value), valid)
-    try:
-        return kind(value)
-    except (TypeError, ValueError):
-        raise InvalidInput(f"{entry.name} in {source}", repr(value), valid) from None
-
-
-def _switch(entry: Field[Any], value: Any, source: str) -> bool:
-    if str(value).lower() not in ("true", "false"):
-        raise InvalidInput(f"{entry.name} in {source}", repr(value), "true or false")
-    return str(value).lower() == "true"
-
-
-def setting_type(entry: Field[Any]) -> type:
-    """The type a setting is read as."""
-    kind: type = entry.metadata.get("kind", type(entry.default))
-    return Path if kind is type(None) else kind
-
-
-def _check(entry: Field[Any], value: Any) -> None:
-    least, most = entry.metadata.get("least"), entry.metadata.get("most")
-    choices = entry.metadata.get("choices")
-    if value is None:
-        return
-    if choices is not None and value not in choices:
-        raise UnknownName(entry.name, str(value), choices)
-    # Written so that NaN, which compares false with everything, is refused.
-    if least is not None and not value >= least:
-        raise InvalidInput(entry.name, str(value), f"{least} or more")
-    if most is not None and not value <= most:
-        raise InvalidInput(entry.name, str(value), f"{most} or less")

@@ -44,6 +44,10 @@ class Shares:
         """How much all clients hold."""
         return self._total
 
+    def held_by(self, client: str) -> int:
+        """How much one client holds."""
+        return self._held.get(client, 0)
+
     def has_room(self, client: str) -> bool:
         """Whether a client may hold one more."""
         with self._lock:
@@ -66,9 +70,10 @@ class Shares:
             if not self._held[client]:
                 del self._held[client]
 
-    def add(self, amount: int) -> None:
-        """Something beside the clients holds so much more of the limit, or less."""
+    def add(self, client: str, amount: int) -> None:
+        """Let a client hold so much more, whatever its share."""
         with self._lock:
+            self._held[client] += amount
             self._total += amount
 
     def _fits(self, client: str, amount: int) -> bool:

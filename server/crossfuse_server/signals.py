@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -22,18 +23,31 @@ def handle_signals(server: FusionServer) -> None:
     def on_end(_: int, __: FrameType | None) -> None:
         again = server.is_draining
         if again:
-            server.was_cut_off = True
             _exit_after(HARD_EXIT_SECONDS)
         end = server.stop if again else server.drain
         threading.Thread(target=end, name="shutdown", daemon=True).start()
 
-    def on_reload(_: int, __: FrameType | None) -> None:
-        threading.Thread(target=server.reread, name="reload", daemon=True).start()
+    asked: SimpleQueue[int] = SimpleQueue()  # a lock could be held by what a signal interrupts
+
+    def on_reload(number: int, _: FrameType | None) -> None:
+        asked.put(number)
 
     signal.signal(signal.SIGTERM, on_end)
     signal.signal(signal.SIGINT, on_end)
     if hasattr(signal, "SIGHUP"):
+        threading.Thread(
+            target=_reread_when_asked, args=(server, asked), name="reload", daemon=True
+        ).start()
         signal.signal(signal.SIGHUP, on_reload)
+
+
+def _reread_when_asked(server: FusionServer, asked: SimpleQueue[int]) -> None:
+    """Once for all signals that came since the last time began: each finds what it came for."""
+    while True:
+        asked.get()
+        while not asked.empty():
+            asked.get()
+        server.reread()
 
 
 def _exit_after(seconds: float) -> None:

@@ -42,13 +42,12 @@ class FrameStream(WindowedStream[pb.StreamFrame, FusedPair]):
         recorder: Recorder,
         parent: str,
     ) -> None:
-        super().__init__(rules, admission, recorder)
+        super().__init__(rules, admission, recorder, client)
         self._host = host
         self._wanted = wanted
         self._bundle = host.get(wanted.name, wanted.version).bundle
         self._converter = converter
         self._answers = StreamAnswers(converter, recorder)
-        self._client = client
         self._priority = priority
         self._parent = parent
         self._request_id = current_request_id()

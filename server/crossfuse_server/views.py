@@ -11,15 +11,11 @@ from dataclasses import dataclass
 
 from crossfuse.images import decode_raw, encode
 from crossfuse.v1 import fusion_pb2 as pb
+from crossfuse_server.convert import MEDIA_TYPES
 
 # Of frames that travel RAW and are made smaller for a viewer.
 VIEW_QUALITY = 85
 
-_FILES = {
-    pb.ENCODING_PNG: "image/png",
-    pb.ENCODING_JPEG: "image/jpeg",
-    pb.ENCODING_WEBP: "image/webp",
-}
 _numbers = itertools.count(1)
 
 
@@ -71,8 +67,8 @@ class LiveView:
 
 def picture_file(image: pb.Image) -> tuple[str, bytes]:
     """A fused frame as a file that browsers show: its type and its bytes."""
-    if image.encoding in _FILES:
-        return _FILES[image.encoding], image.data
+    if image.encoding in MEDIA_TYPES:
+        return MEDIA_TYPES[image.encoding], image.data
     pixels = decode_raw(
         image.data,
         width=image.width,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from crossfuse.bundles import search_path
+from crossfuse.errors import InvalidInput
 from crossfuse_server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,12 @@ def watch_folders(
 
 def _look(models: Path | None) -> dict[Path, tuple[int, int]]:
     """Every file of every bundle, with its time of change and its size."""
-    found = {}
-    for root in search_path(models):
+    found: dict[Path, tuple[int, int]] = {}
+    try:
+        roots = search_path(models)
+    except InvalidInput:  # the folder is gone, or is being exchanged for another one
+        return found
+    for root in roots:
         for path in root.glob("*/*/*"):
             try:
                 stat = path.stat()

@@ -62,9 +62,12 @@ class Cancellable(Protocol):
 class WindowedStream(ABC, Generic[MessageT, ResultT]):
     """The work of one call, whose messages hold frames and whose answers come in their order."""
 
-    def __init__(self, rules: StreamRules, admission: Admission, recorder: Recorder) -> None:
+    def __init__(
+        self, rules: StreamRules, admission: Admission, recorder: Recorder, client: str
+    ) -> None:
         self._recorder = recorder
-        self._bytes = FrameBytes(admission, lambda: not self._window.closed)
+        self._client = client
+        self._bytes = FrameBytes(admission, client, lambda: not self._window.closed)
         self._window: BlockingWindow[Received[MessageT], ResultT] = BlockingWindow(rules)
         self._unanswered: deque[Pair] = deque()
         self._in_engine = threading.Semaphore(FRAMES_IN_ENGINE)

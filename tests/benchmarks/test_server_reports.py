@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from crossfuse_bench import overload, reload, soak_report, throughput
+from crossfuse_bench import overload_report, reload, soak_report, throughput
 from crossfuse_bench.load import Counted
 from crossfuse_bench.soak_server import Holds
 
@@ -27,11 +27,18 @@ def counted(ok: int, refused: int = 0, latency: float = 0.1) -> Counted:
 
 
 def test_what_counts_as_overload_well_met() -> None:
-    good = overload.Outcome(counted(100), counted(95, 205), 0.1, counted(50), counted(200), 300)
+    def outcome(engine: Counted, decoders: Counted) -> overload_report.Outcome:
+        pressed = [overload_report.Pressure(counted(100), one, 0.1) for one in (engine, decoders)]
+        return overload_report.Outcome(pressed[0], pressed[1], counted(50), counted(200))
+
+    fine, slow, expired = counted(95, 205), counted(95, 205, latency=1.5), counted(95, 200)
+    expired.add("DEADLINE_EXCEEDED", 1.0)
+    good = outcome(fine, counted(110, 190))
     assert good.is_good
-    assert "| goodput over peak | >= 0.9 | 0.950 |" in overload.report(good, 1)
-    late = counted(95, 205, latency=1.5)
-    assert not overload.Outcome(counted(100), late, 0.1, counted(50), counted(200), 300).is_good
+    assert "| goodput over peak | >= 0.9 | 0.950 | 1.100 |" in overload_report.report(good, 1)
+    for bad in (slow, expired, counted(80, 220)):
+        assert not outcome(bad, fine).is_good
+        assert not outcome(fine, bad).is_good
     assert math.isnan(Counted().percentile(0.5))
 
 
@@ -47,6 +54,10 @@ def test_what_counts_as_growth() -> None:
     assert "| memory slope in the second half, MB/h | 1.00 |" in soak_report.report(
         outcome, 1.7, work_seconds=22, settled_seconds=7
     )
+    outcome.samples = [soak_report.Sample(n, Holds(100, 5, 9, 4, 9)) for n in range(100)]
+    assert outcome.is_good
+    outcome.codes["UNKNOWN"] += 1
+    assert not outcome.is_good
 
 
 def test_the_budget_of_a_call() -> None:

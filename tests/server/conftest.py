@@ -77,10 +77,14 @@ class Gated(StandIn):
 class StreamCall:
     """A FuseStream call whose messages are sent one by one."""
 
-    def __init__(self, stub: Any, *, timeout: float | None, **config: Any) -> None:
+    def __init__(
+        self, stub: Any, *, timeout: float | None, metadata: Any = None, **config: Any
+    ) -> None:
         self._requests: queue.SimpleQueue[pb.FuseStreamRequest | None] = queue.SimpleQueue()
         self.send(config=pb.StreamConfig(**config))
-        self.call = stub.FuseStream(iter(self._requests.get, None), timeout=timeout)
+        self.call = stub.FuseStream(
+            iter(self._requests.get, None), timeout=timeout, metadata=metadata
+        )
 
     def send(self, **message: Any) -> None:
         """Send one message."""
@@ -165,13 +169,12 @@ class Running:
     @property
     def open_streams(self) -> list[FrameStream]:
         """The server's side of the streams that have sent their config."""
-        streams = self.server.servicer._streams.copy()
-        return [stream for stream in streams if isinstance(stream, FrameStream)]
+        return self.server.open_streams.frame_streams
 
     @property
     def stream_count(self) -> int:
         """How many streams the server counts, with those that have sent nothing."""
-        return len(self.server.servicer._streams)
+        return len(self.server.open_streams)
 
     def ended(self, method: str) -> dict[str, int]:
         """How many calls of a method ended with which status."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import tracemalloc
 from typing import Any
 
@@ -11,10 +10,11 @@ import pytest
 
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse_server.convert import Converter
+from crossfuse_server.gate import Claim, Gate
 from crossfuse_server.jobs import Job
 from crossfuse_server.options import read_options
 from crossfuse_server.timeline import Timeline
-from crossfuse_server.workers import together
+from crossfuse_server.worker import together
 
 HEIGHT, WIDTH = 480, 640
 
@@ -39,7 +39,8 @@ class Counted:
 def converter() -> Converter:
     return Converter(
         read_options(pb.FuseOptions()),
-        gate=threading.Semaphore(1),
+        gate=Gate(1),
+        claim=Claim("a"),
         max_pixels=HEIGHT * WIDTH,
     )
 

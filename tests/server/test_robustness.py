@@ -80,7 +80,7 @@ for line in sys.stdin:
     print(json.dumps({
         "mib": int(status["VmRSS"].split()[0]) / 1024,
         "threads": Counter(thread.name.partition("_")[0] for thread in threading.enumerate()),
-        "streams": len(server.servicer._streams),
+        "streams": len(server.open_streams),
         "bytes": server.admission.bytes_held,
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
     }), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -93,6 +94,10 @@ class Process:
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
+
+    def threads(self) -> int:
+        """How many it has."""
+        return sum(1 for _ in Path(f"/proc/{self._process.pid}/task").iterdir())
 
     def end(self, said: str = "") -> tuple[int, str, str]:
         """Exit code, standard output, and what is left of standard error."""
@@ -238,6 +243,39 @@ def test_sighup_reloads_the_models(
         eventually(lambda: default() == "3")
         process.signal(signal.SIGTERM)
         assert process.end()[0] == 0
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="this system does not show its threads")
+def test_signals_while_models_are_reloaded(
+    start: Callable[..., Process], root: Path, tmp_path: Path, eventually: Callable[..., None]
+) -> None:
+    """Many of one kind are one reload; and a runtime that loads a model aborts no end."""
+    mine = tmp_path / "mine" / "crossfuse-rt"
+    shutil.copytree(root / "crossfuse" / "assets" / "models" / "crossfuse-rt" / "1", mine / "1")
+    process = start("--models", str(mine.parent), "--default-model", "crossfuse-rt")
+    with grpc.insecure_channel(process.address()) as channel:
+        wait_until_serving(channel)
+        stub = stub_of(channel)
+
+        def count() -> int:
+            return len(stub.ListModels(pb.ListModelsRequest(), timeout=PATIENCE).models)
+
+        first = count()
+        for version in range(2, 10):
+            copy = mine / str(version)
+            shutil.copytree(mine / "1", copy)
+            manifest = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
+            manifest["version"] = version
+            (copy / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        threads = process.threads()
+        process.signal(signal.SIGHUP)
+        eventually(lambda: count() > first, "the reload has begun")
+        for _ in range(100):
+            process.signal(signal.SIGHUP)
+            count()
+        assert process.threads() < threads + 50, "none of them waits in a thread of its own"
+        process.signal(signal.SIGTERM)
+        assert process.end() == (0, "", "")
 
 
 def test_a_signal_that_another_thread_gets(start: Callable[..., Process]) -> None:

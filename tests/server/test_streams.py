@@ -278,7 +278,7 @@ def test_one_stream_too_many(serve: Serve, make: Any, send: Any, eventually: Eve
     eventually(lambda: running.stream_count == 2)
     _, status = running.stream().rest()
     assert status.code == RESOURCE_EXHAUSTED
-    assert status.message.startswith("streams: got one more than the 2 this server serves")
+    assert status.message.startswith("streams: got one more than this client's share, 2 or less")
     assert len(status.details) == 1
     silent.cancel()
     silence.set()

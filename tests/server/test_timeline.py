@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossfuse.v1 import fusion_pb2 as pb
+from crossfuse_server.gate import Claim, Gate
 from crossfuse_server.timeline import DECODE, ENCODE, INFER, QUEUE, Timeline
 
 Serve = Callable[..., Any]
@@ -74,13 +75,12 @@ def test_the_phases_of_frames_sum_to_what_they_took(server: Any, make: Any) -> N
 
 
 def test_the_wait_for_a_decoder_is_a_wait(server: Any, make: Any) -> None:
-    gate: threading.Semaphore = server.server.servicer._gate
-    places = 0
-    while gate.acquire(blocking=False):
-        places += 1
-    call = server.stub.Fuse.future(make.request())
-    time.sleep(0.3)
-    gate.release(places)
+    gate: Gate = server.server.servicer._gate
+    with ExitStack() as places:
+        while gate._free:
+            places.enter_context(gate.place(Claim("test"), Timeline(), DECODE))
+        call = server.stub.Fuse.future(make.request())
+        time.sleep(0.3)
     timings = call.result().timings
     assert timings.queue_us > 100_000
     assert timings.decode_us < timings.queue_us

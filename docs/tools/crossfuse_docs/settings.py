@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from crossfuse_docs.prose import number, one_line, sentence, table
-from crossfuse_server.settings import ENVIRONMENT_PREFIX, ServerSettings, setting_type
+from crossfuse_server.setting_fields import setting_type
+from crossfuse_server.settings import ENVIRONMENT_PREFIX, ServerSettings
 
 INTRODUCTION = """\
 # Settings of the server
@@ -30,7 +31,7 @@ VARIABLES = {
     "CROSSFUSE_ENGINES": "Folder of TensorRT engines, in place of `~/.cache/crossfuse/engines`.",
     "CROSSFUSE_DATA": "Folder of real pairs for training, export, benchmarks and tests.",
 }
-SECTION = re.compile(r"^    # (?P<title>\w.*)$|^    (?P<name>\w+): .* = _setting\(", re.MULTILINE)
+SECTION = re.compile(r"^    # (?P<title>\w.*)$|^    (?P<name>\w+): .* = setting\(", re.MULTILINE)
 
 
 def page(root: Path) -> str:

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from crossfuse.errors import InvalidInput
 from crossfuse.v1 import fusion_pb2 as pb
 from crossfuse_server.admission import CallPass
+from crossfuse_server.convert import MEDIA_TYPES
 from crossfuse_server.http.context import RequestContext, as_grpc
 from crossfuse_server.http.errors import BodyTooSlow, code_of
 from crossfuse_server.http.forms import Form, fuse_request, read_form
@@ -38,12 +39,6 @@ LONGEST_TIMEOUT = 86_400.0
 
 # Pieces of an answer, so that one which is not read does not lie in memory twice.
 PIECE = 256 * 1024
-
-MEDIA_TYPES: dict[int, str] = {
-    pb.ENCODING_PNG: "image/png",
-    pb.ENCODING_JPEG: "image/jpeg",
-    pb.ENCODING_WEBP: "image/webp",
-}
 
 router = APIRouter()
 

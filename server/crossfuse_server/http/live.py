@@ -49,7 +49,7 @@ def streams(request: Request) -> Streams:
                 seconds=now - stream.view.began,
                 view=f"/v1/streams/{stream.view.number}/view",
             )
-            for stream in server.servicer.streams
+            for stream in server.open_streams.frame_streams
         ]
     )
 
@@ -75,10 +75,12 @@ async def view(number: int, request: Request) -> StreamingResponse:
             "live view: got a caller from another machine, and this server has no token_file; "
             "valid: a server with tokens, or a caller on its machine"
         )
-    watched = next((s.view for s in server.servicer.streams if s.view.number == number), None)
+    watched = next(
+        (s.view for s in server.open_streams.frame_streams if s.view.number == number), None
+    )
     if watched is None:
         raise NotFound(f"stream: got {number}, which is not running; valid: those of /v1/streams")
-    if sum(stream.view.viewers for stream in server.servicer.streams) >= MOST_VIEWERS:
+    if sum(stream.view.viewers for stream in server.open_streams.frame_streams) >= MOST_VIEWERS:
         raise Overloaded(
             f"viewers: got one more than the {MOST_VIEWERS} that may watch at once; "
             "valid: a retry when one has gone",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 
@@ -23,16 +22,11 @@ from crossfuse_server.oip.parameters import read_wishes
 from crossfuse_server.oip.statistics import statistics
 from crossfuse_server.oip.streams import InferStream
 from crossfuse_server.oip.tensors import read_pairs, write_answer
+from crossfuse_server.open_streams import OpenStreams
 from crossfuse_server.recorder import Recorder, current_pair
 from crossfuse_server.settings import ServerSettings
 from crossfuse_server.timeline import QUEUE
 from crossfuse_server.waiting import remaining, wait_for
-
-
-class CountStream(Protocol):
-    """Counts an open stream among all of the server, so that `drain` can end it."""
-
-    def __call__(self, stream: InferStream, /) -> AbstractContextManager[None]: ...
 
 
 class InferenceServicer:
@@ -46,7 +40,7 @@ class InferenceServicer:
         state: Callable[[], State],
         recorder: Recorder,
         observations: Observations,
-        count_stream: CountStream,
+        open_streams: OpenStreams,
     ) -> None:
         self._settings = settings
         self._host = host
@@ -54,7 +48,7 @@ class InferenceServicer:
         self._state = state
         self._recorder = recorder
         self._observations = observations
-        self._count_stream = count_stream
+        self._open_streams = open_streams
 
     def ServerLive(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Whoever answers lives."""
@@ -119,19 +113,19 @@ class InferenceServicer:
             manifest = model.bundle.manifest
             record.of_model(model.bundle)
             queue = model.queue
-            queue.check_room(admitted.client)
+            left = remaining(context)
+            expires_at = time.monotonic() + min(wishes.timeout, math.inf if left is None else left)
+            queue.check_room(admitted.client, expires_at, wishes.priority)
             pairs = read_pairs(request, manifest, self._settings.max_batch)
             request.ClearField("inputs")
             request.ClearField("raw_input_contents")
             admitted.carry(pairs.ir.nbytes + pairs.vis.nbytes)
-            left = remaining(context)
             jobs = jobs_of(
                 pairs,
                 minimum_size=manifest.minimum_size,
                 max_pixels=self._settings.max_pixels,
                 client=admitted.client,
-                expires_at=time.monotonic()
-                + min(wishes.timeout, math.inf if left is None else left),
+                expires_at=expires_at,
                 priority=wishes.priority,
             )
             record.timeline.enter(QUEUE)
@@ -150,15 +144,16 @@ class InferenceServicer:
         self, messages: Iterator[InferMessage], context: grpc.ServicerContext
     ) -> Iterator[Any]:
         """Fuse the requests of a stream, in order."""
+        client = self._admission.identify(context)
         stream = InferStream(
             self._host,
             self._settings,
             self._admission,
             self._recorder,
-            client=self._admission.identify(context),
+            client=client,
             parent=self._recorder.parent_of(context),
         )
-        with self._count_stream(stream):
+        with self._open_streams.place(stream, client):
             yield from stream.run(messages, context)
 
     def _versions(self, model: ServedModel) -> list[int]:

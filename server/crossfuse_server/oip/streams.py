@@ -58,10 +58,10 @@ class InferStream(WindowedStream[InferMessage, Result]):
         client: str,
         parent: str,
     ) -> None:
-        super().__init__(StreamRules(max_in_flight=settings.max_in_flight), admission, recorder)
+        rules = StreamRules(max_in_flight=settings.max_in_flight)
+        super().__init__(rules, admission, recorder, client)
         self._host = host
         self._settings = settings
-        self._client = client
         self._parent = parent
 
     def _take_in(self, number: int, message: InferMessage) -> bool:

@@ -12,7 +12,8 @@ from ray import serve
 from crossfuse.errors import InvalidInput, UnknownName
 from crossfuse_server.engines import OpenEngines
 from crossfuse_server.ray_serve.replica import INSIDE, FusionReplica
-from crossfuse_server.settings import ServerSettings, load_settings, setting_type
+from crossfuse_server.setting_fields import setting_type
+from crossfuse_server.settings import ServerSettings, load_settings
 
 NAME = "fusion"
 

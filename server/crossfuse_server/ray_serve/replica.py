@@ -121,7 +121,7 @@ class FusionReplica:
         """A stream goes on for hours, so it is ended in order, for its client to take another."""
         while not self._ended.wait(LOOK_SECONDS):
             if self._checks.have_ended():
-                self.server.servicer.drain()
+                self.server.open_streams.drain()
 
     def _report(self) -> None:
         while not self._ended.wait(self._metrics.PAUSE_SECONDS):

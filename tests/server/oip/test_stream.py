@@ -170,7 +170,7 @@ def test_back_pressure(serve: Any, gated: Any, stream: Any, eventually: Any) -> 
     # One more is in the hands of the reader, which waits for room; the rest wait with the client
     # or in buffers of HTTP/2.
     eventually(lambda: running.server.admission.bytes_held > 0)
-    (inside,) = running.server.servicer._streams
+    (inside,) = running.server.open_streams._streams
     eventually(lambda: inside._window.counters.received == IN_FLIGHT)
     assert running.waiting <= IN_FLIGHT
     assert running.server.admission.bytes_held < 10 * 4 * 32 * 32
@@ -224,7 +224,7 @@ def test_draining(serve: Any, gated: Any, stream: Any, eventually: Any) -> None:
     call = stream(running)
     call.send(1)
     gated.wait_for_picture()
-    running.server.servicer.drain()
+    running.server.open_streams.drain()
     gated.let_through()
     assert call.answer().error_message == ""
     with pytest.raises(grpc.RpcError) as caught:
