@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import shlex
 import sys
@@ -29,6 +30,7 @@ from crossfuse.cli.bench_arguments import (
     add_serve,
     add_video,
 )
+from crossfuse.cli.picture_size import picture_size
 from crossfuse.cli.server_options import credentials
 from crossfuse.errors import InvalidInput, UnknownName
 
@@ -81,7 +83,7 @@ def _engine(args: argparse.Namespace) -> int:
         processes=args.processes,
         seconds=args.seconds,
     )
-    return _finish(run_bench(asked, _command(), _progress), args)
+    return _measure(run_bench, asked, args)
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -91,7 +93,7 @@ def _serve(args: argparse.Namespace) -> int:
     sizes = _sizes(args.size)
     if len(sizes) > 1:
         raise InvalidInput("--size", args.size, "one size")
-    if args.search < 0:
+    if not 0 <= args.search < math.inf:
         raise InvalidInput("--search", f"{args.search:g}", "seconds, or 0 for no search")
     asked = ServeBench(
         server=_server(args),
@@ -105,7 +107,7 @@ def _serve(args: argparse.Namespace) -> int:
         seconds=args.seconds,
         search=args.search,
     )
-    return _finish(run_bench(asked, _command(), _progress), args)
+    return _measure(run_bench, asked, args)
 
 
 def _video(args: argparse.Namespace) -> int:
@@ -121,7 +123,7 @@ def _video(args: argparse.Namespace) -> int:
         streams=_numbers("--streams", args.streams),
         frames=args.frames,
     )
-    return _finish(run_bench(asked, _command(), _progress), args)
+    return _measure(run_bench, asked, args)
 
 
 def _join(args: argparse.Namespace) -> int:
@@ -133,17 +135,17 @@ def _join(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from crossfuse_bench.compare import as_json, compare, sentence
+    from crossfuse_bench.compare import as_json, compare, remarks, sentence
     from crossfuse_bench.report.document import read_report
 
     _check_positive("--threshold", args.threshold)
-    found = compare(
-        read_report(args.before), read_report(args.after), args.threshold / 100, times=args.times
-    )
+    reports = read_report(args.before), read_report(args.after)
+    found = compare(*reports, args.threshold / 100, times=args.times)
+    said = remarks(*reports)
     if args.json:
-        print(json.dumps(as_json(found), allow_nan=False))
+        print(json.dumps(as_json(found, said), allow_nan=False))
     else:
-        print("\n".join(map(sentence, found)))
+        print("\n".join([*map(sentence, found), *said]))
     return int(any(each.verdict == "slower" for each in found))
 
 
@@ -156,10 +158,16 @@ ACTIONS = {
 }
 
 
-def _finish(document: Document, args: argparse.Namespace) -> int:
-    from crossfuse_bench.report.document import write_report
+def _measure(
+    run_bench: Callable[[Value, str, Callable[[str], None]], Document],
+    asked: Value,
+    args: argparse.Namespace,
+) -> int:
+    from crossfuse_bench.report.document import check_folder, write_report
 
-    return _say(write_report(document, args.output), args)
+    # Minutes of measuring are lost where this is found out at the end.
+    check_folder(args.output)
+    return _say(write_report(run_bench(asked, _command(), _progress), args.output), args)
 
 
 def _say(found: dict[str, Any], args: argparse.Namespace) -> int:
@@ -203,13 +211,7 @@ def _progress(text: str) -> None:
 
 
 def _sizes(text: str) -> list[tuple[int, int]]:
-    def size(part: str) -> tuple[int, int]:
-        match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", part)
-        if match is None:
-            raise InvalidInput("--size", repr(part), "HEIGHTxWIDTH, such as 480x640")
-        return int(match[1]), int(match[2])
-
-    return _each(text, size)
+    return _each(text, picture_size)
 
 
 def _numbers(option: str, text: str) -> list[int]:
@@ -244,5 +246,5 @@ def _each(text: str, read: Callable[[str], Value]) -> list[Value]:
 
 
 def _check_positive(option: str, value: float) -> None:
-    if not value > 0:
+    if not 0 < value < math.inf:
         raise InvalidInput(option, f"{value:g}", "a number above 0")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -25,13 +26,15 @@ from crossfuse.calibration import (
     calibrate_automatically,
     calibrate_from_chessboard,
     calibrate_from_points,
-    read_recording,
+    read_recordings,
 )
 from crossfuse.calibration.pictures import checkerboard, edges
 from crossfuse.calibration.recordings import MOST_FRAMES, WIDTH, Recording
+from crossfuse.cli.infrared_options import add_mapping_arguments
 from crossfuse.errors import InvalidInput
-from crossfuse.images import PALETTES, encode, write_file
+from crossfuse.images import encode, write_file
 from crossfuse.video.rig import Rig
+from crossfuse.video.sinks import same_place
 from crossfuse.video.sources import SourceOptions
 
 EXAMPLE = (
@@ -60,14 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="frames to read of each source (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--fps", type=float, help="rate of sources that are folders (default: 25)")
-    parser.add_argument(
-        "--ir-mapping", default="percentile:1:99", metavar="RULE",
-        help="16-bit infrared to 8 bits (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--ir-palette", choices=PALETTES, metavar="NAME",
-        help="palette of a false-colour infrared source",
-    )  # fmt: skip
+    add_mapping_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the rig as JSON on stdout")
 
 
@@ -80,16 +76,8 @@ def run(args: argparse.Namespace) -> int:
     options = SourceOptions(fps=args.fps, palette=args.ir_palette)
     frames = args.frames if board is None else min(args.frames, BOARD_FRAMES)
     width = WIDTH if board is None else BOARD_WIDTH
-    ir, vis = (
-        read_recording(
-            address,
-            infrared=infrared,
-            options=options,
-            mapping=args.ir_mapping,
-            frames=frames,
-            width=width,
-        )
-        for address, infrared in ((args.ir, True), (args.vis, False))
+    ir, vis = read_recordings(
+        args.ir, args.vis, options=options, mapping=args.ir_mapping, frames=frames, width=width
     )
     if board is not None:
         rig = calibrate_from_chessboard(ir, vis, board)
@@ -110,13 +98,16 @@ def _check_output(args: argparse.Namespace) -> None:
         raise InvalidInput("--output", str(output), f"a folder that exists; {output.parent} is not")
     if output.is_dir() or (output.exists() and not args.overwrite):
         raise InvalidInput("--output", f"{output}, which exists", "another name, or --overwrite")
+    for source in (args.ir, args.vis, args.points):
+        if source is not None and same_place(str(output), str(source)):
+            raise InvalidInput("--output", f"{output}, which is read too", "another name")
 
 
 def _board(text: str) -> tuple[int, int]:
-    columns, _, rows = text.lower().partition("x")
-    if not (columns.isdecimal() and rows.isdecimal() and min(int(columns), int(rows)) >= 3):
+    match = re.fullmatch(r"([3-9]|[1-9]\d)x([3-9]|[1-9]\d)", text.lower())
+    if match is None:
         raise InvalidInput("--chessboard", repr(text), "inner corners across and down, such as 9x6")
-    return int(columns), int(rows)
+    return int(match[1]), int(match[2])
 
 
 def _write_pictures(folder: Path, rig: Rig, ir: Recording, vis: Recording) -> None:

@@ -25,16 +25,21 @@ def add_infrared_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_camera_arguments(parser: argparse.ArgumentParser) -> None:
-    """What is known of the infrared camera; the mapping arrives as an IrMapping."""
+    """What is known of the infrared camera."""
+    add_mapping_arguments(parser)
+    parser.add_argument(
+        "--ir-polarity", choices=POLARITIES, default="white-hot",
+        help="whether warm things are light or dark in the infrared picture (default: %(default)s)",
+    )  # fmt: skip
+
+
+def add_mapping_arguments(parser: argparse.ArgumentParser) -> None:
+    """How one channel of 8 bits is made of its pictures; the mapping arrives as an IrMapping."""
     parser.add_argument(
         "--ir-mapping", type=partial(parse_mapping, field="--ir-mapping"),
         default=DEFAULT_MAPPING, metavar="RULE",
         help="16-bit infrared to 8 bits: linear:LO:HI, percentile:LO:HI or none "
         "(default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--ir-polarity", choices=POLARITIES, default="white-hot",
-        help="whether warm things are light or dark in the infrared picture (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--ir-palette", type=_palette, metavar="NAME",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crossfuse.cli.picture_size import picture_size
 from crossfuse.errors import InvalidInput, MissingDependency, UnknownName
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "overrides", nargs="*", metavar="key=value", help="numbers of the variant to replace"
     )
     parser.add_argument(
-        "--size", type=_size, nargs="+", action="extend", metavar="HxW",
+        "--size", type=picture_size, nargs="+", action="extend", metavar="HxW",
         help="picture sizes (default: 256x256 480x640 720x1280)",
     )  # fmt: skip
     parser.add_argument(
@@ -37,13 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how many levels of parts to show; 0 is the network alone (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the table as JSON on stdout")
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"got {text!r}; valid: HEIGHTxWIDTH, such as 480x640")
-    return int(match[1]), int(match[2])
 
 
 def run(args: argparse.Namespace) -> int:

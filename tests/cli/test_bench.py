@@ -86,6 +86,8 @@ def test_markdown_holds_a_table(report: Path) -> None:
         (["engine", "--batch", "0"], "--batch: got '0'; valid: numbers from 1"),
         (["engine", "--precision", "fp8"], "--precision: got 'fp8'"),
         (["engine", "--seconds", "0"], "--seconds: got 0; valid: a number above 0"),
+        (["engine", "--seconds", "inf"], "--seconds: got inf; valid: a number above 0"),
+        (["serve", "--search", "nan"], "--search: got nan; valid: seconds, or 0 for no search"),
         (["engine", "--device", "cuda"], "--device: got 'cuda', but this onnxruntime has no"),
         (["engine", "--device", "tensorrt"], "device: 'tensorrt' cannot be used here: "),
         (["serve", "--rate", "fast"], "--rate: got 'fast'; valid: calls per second"),
@@ -102,8 +104,21 @@ def test_bad_input_has_exit_code_2(
 ) -> None:
     code = main(["bench", *words, "-o", str(tmp_path / "report")])
     assert message in capsys.readouterr().err
-    assert code in (1, 2)
+    assert code == 2
     assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("action", ["engine", "serve", "video"])
+def test_where_nothing_can_be_written_nothing_is_measured(
+    action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (file, file / "below"):
+        assert main(["bench", action, "-o", str(folder)]) == 2
+        printed = capsys.readouterr().err
+        # The only line: no progress of a measurement before it.
+        assert printed.startswith(f"crossfuse bench: --output: got {folder}; valid: a folder")
 
 
 def test_a_damaged_report_is_refused(report: Path, tmp_path: Path) -> None:

@@ -60,6 +60,14 @@ def test_a_bad_rig_is_not_written(
         (["-o", "missing/rig.json"], "a folder that exists; missing is not"),
         (["--ir", "nothing.mp4"], "nothing.mp4, which is not there"),
         (["--frames", "0"], "--frames: got 0; valid: 1 or more"),
+        (["--ir-mapping", "linear:9"], "--ir-mapping: got 'linear:9'; valid: "),
+        (["--chessboard", "9x99999999999"], "--chessboard: got '9x99999999999'; valid: inner"),
+        (
+            ["--points", "none.csv"],
+            "none.csv: got No such file or directory; valid: a file of line",
+        ),
+        (["--points", "points.csv", "-o", "points.csv", "--overwrite"], "which is read too"),
+        (["--ir-palette", "jot"], "(did you mean 'jet'?)"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(
