@@ -4,7 +4,7 @@ Each block of calls is divided by a fixed piece of work that was timed right bef
 the same process: pairs that saw the same machine. The ratio of two reports gets its 99 % interval
 by resampling processes, and blocks within them. A row is slower when the interval lies above 1 and
 the ratio above the threshold. Rows without blocks, those of servers, are compared by the intervals
-of their medians.
+of their medians. What was not compared is said, and that two reports are of different machines.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfuse.errors import InvalidInput
+from crossfuse_bench.report.cells import machine_name
 
 RESAMPLES = 2000
 OUTSIDE = 0.01
+LEAST_BLOCKS = 8
+"""Of each report: the extremes of fewer leave out the median more often than that."""
 SAME_ROW = (
     "name", "kind", "size", "batch", "threads", "precision", "device", "mode", "encoding",
     "arrivals", "concurrency", "launch",
 )  # fmt: skip
 
+Row = Mapping[str, Any]
 Values = NDArray[np.float64]
 
 
@@ -46,15 +50,27 @@ def compare(
     before: Mapping[str, Any], after: Mapping[str, Any], threshold: float, *, times: bool
 ) -> list[Comparison]:
     """The rows that both have; a threshold of 0.1 lets 10 % pass."""
-    others = {_key(row): row for row in after["rows"] if row["measured"]}
-    found = []
-    for row in before["rows"]:
-        other = others.get(_key(row))
-        if row["measured"] and row["kind"] != "rival" and other is not None and _median(row, other):
-            found.append(_compared(row, other, threshold, times=times))
+    found = [
+        _compared(row, other, threshold, times=times)
+        for row, other, reason in _pairs(before, after)
+        if not reason
+    ]
     if not found:
-        raise InvalidInput("A, B", "no row that both have", "reports of the same measurements")
+        reasons = dict.fromkeys(reason for *_, reason in _pairs(before, after))
+        received = f"no row that can be compared ({'; '.join(reasons)})"
+        raise InvalidInput("A, B", received, "reports of the same measurements")
     return found
+
+
+def remarks(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What a verdict over these two leaves out."""
+    names = [machine_name(report["machine"]) for report in (before, after)]
+    missing = [f"{_named(row)} ({reason})" for row, _, reason in _pairs(before, after) if reason]
+    return [
+        *[f"The machines differ: {names[0]}; {names[1]}. Times say nothing of the build, ratios "
+          "less than on one machine"] * (names[0] != names[1]),
+        *[f"Not compared, {len(missing)} rows of A: {'; '.join(missing)}"] * bool(missing),
+    ]  # fmt: skip
 
 
 def ratio_of(
@@ -76,15 +92,39 @@ def sentence(found: Comparison) -> str:
     )
 
 
-def as_json(found: Sequence[Comparison]) -> dict[str, Any]:
-    """The same for programs."""
+def as_json(found: Sequence[Comparison], said: Sequence[str]) -> dict[str, Any]:
+    """The same for programs, with the remarks."""
     slower = sum(each.verdict == "slower" for each in found)
-    return {"slower": slower, "rows": [asdict(each) for each in found]}
+    return {"slower": slower, "rows": [asdict(each) for each in found], "remarks": list(said)}
 
 
-def _compared(
-    row: Mapping[str, Any], other: Mapping[str, Any], threshold: float, *, times: bool
-) -> Comparison:
+def _pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[Row, Row, str]]:
+    """Measured rows of the first report, those of the second, and what is in the way."""
+    # Rates that a search tries follow from how fast it found the server, and some it tries twice.
+    others = {_key(row): row for row in after["rows"] if not row.get("search")}
+    pairs = [
+        (row, others.get(_key(row), {}))
+        for row in before["rows"]
+        if row["measured"] and row["kind"] != "rival" and not row.get("search")
+    ]
+    return [(row, other, _obstacle(row, other)) for row, other in pairs]
+
+
+def _obstacle(row: Row, other: Row) -> str:
+    """Why two rows cannot be compared; empty where they can."""
+    if not other:
+        return "B has no such row"
+    if not other["measured"]:
+        return f"B: {other['reason']}"
+    if row.get("blocks") and other.get("blocks"):
+        counts = [len(each["blocks"]) for each in (row, other)]
+        few = min(counts) < LEAST_BLOCKS
+        return f"{counts[0]} and {counts[1]} blocks of calls; {LEAST_BLOCKS} needed" if few else ""
+    few = row["p50"] is None or other["p50"] is None
+    return f"{row['n']} and {other['n']} calls are too few for a median" if few else ""
+
+
+def _compared(row: Row, other: Row, threshold: float, *, times: bool) -> Comparison:
     if row.get("blocks") and other.get("blocks"):
         basis = "times" if times else "ratios to the fixed work of each run"
         ratio, low, high = ratio_of(_blocks(row, times=times), _blocks(other, times=times))
@@ -100,20 +140,20 @@ def _compared(
         verdict = "slower"
     elif high < 1 and ratio < 1 / (1 + threshold):
         verdict = "faster"
+    return Comparison(_named(row), ratio, low, high, verdict, basis)
+
+
+def _named(row: Row) -> str:
     named = [str(row[name]) for name in SAME_ROW if row.get(name) not in (None, "none")]
-    return Comparison(", ".join(named), ratio, low, high, verdict, basis)
+    return ", ".join([*named, f"{row['rate']:.4g}/s"] if "rate" in row else named)
 
 
-def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _key(row: Row) -> tuple[Any, ...]:
     # Rates follow from the machine where none was asked for: only equal ones are one row.
     return (*(row.get(name) for name in SAME_ROW), row.get("rate"))
 
 
-def _median(*rows: Mapping[str, Any]) -> bool:
-    return all(row.get("blocks") or row["p50"] for row in rows)
-
-
-def _blocks(row: Mapping[str, Any], *, times: bool) -> list[Values]:
+def _blocks(row: Row, *, times: bool) -> list[Values]:
     """Of each process, as times or as multiples of the fixed work."""
     found: defaultdict[int, list[float]] = defaultdict(list)
     for block in row["blocks"]:

@@ -34,6 +34,7 @@ def engine_row(
         **conditions_of(case),
         "precision": runs[0].description.get("precision", "none"),
         "provider": runs[0].description["provider"],
+        "sha256": runs[0].description.get("sha256", ""),
         "throughput": 1e3 * case.batch * len(calls) / sum(calls),
         **latency_fields(calls),
         **stability(processes, case.batch),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -29,7 +27,8 @@ from crossfuse_bench.device.passes import (
 )
 from crossfuse_bench.engine_case import EngineCase
 from crossfuse_bench.machine import THREAD_VARIABLES
-from crossfuse_bench.operator_times import operator_times
+from crossfuse_bench.operator_times import gflop_of
+from crossfuse_bench.process import FreshProcess
 from crossfuse_bench.rivals import RULES, TORCH_RIVALS, load_rival
 from crossfuse_bench.scenes import Scenes, load_scenes
 
@@ -81,8 +80,8 @@ def in_process(threads: int, work: Callable[..., Result], *arguments: object) ->
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     try:
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(work, *arguments).result()
+        with FreshProcess(work, *arguments) as process:
+            return process.result()
     finally:
         for name, value in before.items():
             if value is None:
@@ -226,7 +225,7 @@ def _reference_work() -> Callable[[], float]:
 
 def _assigned_nodes(engine: Engine | None) -> dict[str, int]:
     """From the session that was measured: onnxruntime noted where it put each node."""
-    session: Any = getattr(engine, "_session", None)
+    session: Any = getattr(engine, "session", None)
     if session is None:
         return {}
     counts: Counter[str] = Counter()
@@ -237,8 +236,7 @@ def _assigned_nodes(engine: Engine | None) -> dict[str, int]:
 
 def _work(case: EngineCase, scenes: Scenes) -> float:
     content = resolve_model(case.model, _precisions(case.precision)).read()
-    operators = operator_times(content, *scenes.batch(0, case.batch), threads=case.threads)
-    return sum(operator.gflop for operator in operators)
+    return gflop_of(content, *scenes.batch(0, case.batch), threads=case.threads)
 
 
 def _precisions(precision: str) -> tuple[str, ...]:

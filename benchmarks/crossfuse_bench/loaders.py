@@ -6,70 +6,23 @@ import functools
 import multiprocessing
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
-import numpy as np
-
-from crossfuse.client import Frame, FusionClient, Timings
+from crossfuse.client import Frame, FusionClient
 from crossfuse.errors import CrossFuseError
 from crossfuse_bench.closing import Closing
-from crossfuse_bench.process import received
+from crossfuse_bench.process import deaf_to_interrupts, noted, outcome
 from crossfuse_bench.scenes import Scenes, load_scenes
-from crossfuse_bench.server_address import ServerAddress
+from crossfuse_bench.served_load import Load, Served
 
 MOST_WAITING = 64
 """Calls of one process that wait for answers at once; what is due beyond them waits its turn, and
 that counts, as latency is from the planned start."""
 LEAD = 0.1
 TIMEOUT = 20.0
-PHASES = ("decode", "queue", "infer", "encode")
-
-
-@dataclass(frozen=True)
-class Load:
-    """What every loader does: `callers` in a closed loop, or calls or frames as planned."""
-
-    server: ServerAddress
-    model: str
-    height: int
-    width: int
-    seconds: float
-    encoding: str = "raw"
-    callers: int = 0
-    planned: Sequence[float] = ()
-    """Seconds after the start, of an open loop."""
-    stream: bool = False
-    """One stream with the planned frames, on which the server drops the oldest."""
-    begin: float = 0.0
-
-
-@dataclass
-class Served:
-    """How the calls went; latencies in ms, of an open loop from the planned start."""
-
-    latencies: list[float] = field(default_factory=list)
-    starts: list[float] = field(default_factory=list)
-    """When each of them began, or should have, in seconds after the start."""
-    timings: list[Timings] = field(default_factory=list)
-    failures: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    lateness: list[float] = field(default_factory=list)
-    """How many ms after their plan calls were handed on: the loader's own fault."""
-    seconds: float = 0.0
-
-    def add(self, other: Served) -> None:
-        """Those of another process as well."""
-        self.latencies += other.latencies
-        self.starts += other.starts
-        self.timings += other.timings
-        self.failures += other.failures
-        self.dropped += other.dropped
-        self.lateness += other.lateness
-        self.seconds = max(self.seconds, other.seconds)
 
 
 class Loaders(Closing):
@@ -82,7 +35,8 @@ class Loaders(Closing):
         for _ in range(processes):
             connection, remote = context.Pipe()
             process = context.Process(target=_work, args=(remote,), daemon=True)
-            process.start()
+            with deaf_to_interrupts():
+                process.start()
             remote.close()
             self._connections.append(connection)
             self._processes.append(process)
@@ -107,13 +61,13 @@ class Loaders(Closing):
         for connection, own in busy:
             connection.send(own)
         for connection, _ in busy:
-            received(connection)  # connected, with its pictures at hand
+            outcome(connection)  # connected, with its pictures at hand
         begin = time.monotonic() + LEAD
         for connection, _ in busy:
             connection.send(begin)
         whole = Served()
         for connection, _ in busy:
-            whole.add(received(connection))
+            whole.add(outcome(connection))
         return whole
 
     def close(self) -> None:
@@ -132,11 +86,14 @@ def _work(connection: Connection) -> None:
         except EOFError:
             return
         scenes = scenes_of(load.height, load.width)
-        with load.server.client(retries=0, timeout=TIMEOUT) as client:
-            client.server_info()
-            connection.send(None)
-            begin: float = connection.recv()
-            connection.send(run_load(replace(load, begin=begin), client, scenes))
+        try:
+            with load.server.client(retries=0, timeout=TIMEOUT) as client:
+                client.server_info()
+                connection.send(None)
+                begin: float = connection.recv()
+                connection.send(run_load(replace(load, begin=begin), client, scenes))
+        except CrossFuseError as error:
+            connection.send(noted(error))
 
 
 def run_load(load: Load, client: FusionClient, scenes: Scenes) -> Served:
@@ -148,7 +105,9 @@ def run_load(load: Load, client: FusionClient, scenes: Scenes) -> Served:
         served = _closed_loop(load, client, scenes)
     else:
         served = _open_loop(load, client, scenes)
-    served.seconds = time.monotonic() - load.begin
+    spent = time.monotonic() - load.begin
+    # The last call that was planned is over before its share of the time is.
+    served.seconds = spent if load.callers else max(spent, load.seconds)
     return served
 
 
@@ -234,12 +193,3 @@ def _stream(load: Load, client: FusionClient, scenes: Scenes) -> Served:
 def _wait_until(planned: float, served: Served) -> None:
     time.sleep(max(planned - time.monotonic(), 0))
     served.lateness.append(1e3 * (time.monotonic() - planned))
-
-
-def plan(arrivals: str, rate: float, seconds: float, seed: int = 0) -> list[float]:
-    """When calls start: at equal distances, or `poisson`, at random and independent ones."""
-    count = max(1, round(rate * seconds))
-    if arrivals == "constant":
-        return [number / rate for number in range(count)]
-    gaps = np.random.default_rng(seed).exponential(1 / rate, count)
-    return [float(at) for at in np.cumsum(gaps)]

@@ -14,12 +14,13 @@ import argparse
 import array
 import functools
 import importlib
+import math
 import re
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -141,6 +142,28 @@ def _loadgen() -> Any:
         raise MissingDependency("mlcommons-loadgen", "this measurement", "bench") from error
 
 
+def _measured(args: argparse.Namespace) -> tuple[str, Counter[str]]:
+    with ExitStack() as stack:
+        server = ServerAddress(args.server or "", **credentials(args))
+        if not server.target:
+            start = functools.partial(start_server, args.model)
+            server = ServerAddress(stack.enter_context(MeasuredProcess(start)).address)
+        return run_scenario(
+            server, args.scenario, load_scenes(args.height, args.width),
+            seconds=args.seconds, rate=args.rate, folder=args.output,
+        )  # fmt: skip
+
+
+def _positive(kind: Callable[[str], float], text: str) -> float:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"got {text}; valid: a number above 0")
+    return value
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a scenario; 1 when LoadGen says INVALID, or a call failed."""
     parser = argparse.ArgumentParser(
@@ -150,20 +173,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_server_arguments(parser)
     parser.add_argument("--model", default=DEFAULT_MODEL, help="default: %(default)s")
     parser.add_argument("--scenario", choices=SCENARIOS, default="single-stream")
-    parser.add_argument("--seconds", type=float, default=10.0, help="default: %(default)s")
-    parser.add_argument("--rate", type=float, default=20.0, help="of Server; default: %(default)s")
-    parser.add_argument("--height", type=int, default=480, help="default: %(default)s")
-    parser.add_argument("--width", type=int, default=640, help="default: %(default)s")
-    args = parser.parse_args(argv)
-    with ExitStack() as stack:
-        server = ServerAddress(args.server or "", **credentials(args))
-        if not server.target:
-            start = functools.partial(start_server, args.model)
-            server = ServerAddress(stack.enter_context(MeasuredProcess(start)).address)
-        summary, failures = run_scenario(
-            server, args.scenario, load_scenes(args.height, args.width),
-            seconds=args.seconds, rate=args.rate, folder=args.output,
+    for name, kind, default, what in (
+        ("--seconds", float, 10.0, ""),
+        ("--rate", float, 20.0, "of Server; "),
+        ("--height", int, 480, ""),
+        ("--width", int, 640, ""),
+    ):
+        parser.add_argument(
+            name, type=functools.partial(_positive, kind), default=default,
+            help=f"{what}default: %(default)s",
         )  # fmt: skip
+    args = parser.parse_args(argv)
+    try:
+        summary, failures = _measured(args)
+    except CrossFuseError as error:
+        parser.exit(error.exit_code, f"loadgen: {error}\n")
     print(summary)
     for name, count in failures.items():
         print(f"{count} calls failed: {name}")

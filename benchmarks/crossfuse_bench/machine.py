@@ -22,8 +22,9 @@ import numpy as np
 from crossfuse_bench.conditions import processor
 from crossfuse_bench.device.energy import gpu_identity
 
-SIDE, PRODUCTS = 1024, 5
-COPY_BYTES, COPIES = 2**26, 5
+SIDE, PRODUCTS = 1024, 25
+COPY_BYTES, COPIES = 2**26, 15
+"""Enough of them that one falls into a moment in which the machine does nothing else."""
 PACKAGES = ("crossfuse", "numpy", "opencv-python-headless", "onnxruntime", "torch", "grpcio")
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CLOCKS = Path("/proc/cpuinfo")

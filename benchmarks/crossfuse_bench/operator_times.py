@@ -33,6 +33,28 @@ def operator_times(
 
     ir is uint8 [B,H,W], vis uint8 [B,H,W,3] RGB. Only a model on the CPU is profiled.
     """
+    return summed(_profile(model, ir, vis, threads, 1 + RUNS))
+
+
+def gflop_of(model: bytes, ir: UInt8Array, vis: UInt8Array, *, threads: int) -> float:
+    """Work of one call as `OperatorTime` counts it, of the graph as it is in the file.
+
+    What onnxruntime makes of a quantised one keeps no shapes of its weights to count with.
+    """
+    events = _profile(model, ir, vis, threads, 1, optimized=False)
+    kernels = (event["args"] for event in events if _is_kernel(event))
+    return 2 * sum(map(_multiply_accumulates, kernels)) / 1e9
+
+
+def _profile(
+    model: bytes,
+    ir: UInt8Array,
+    vis: UInt8Array,
+    threads: int,
+    runs: int,
+    *,
+    optimized: bool = True,
+) -> list[dict[str, Any]]:
     import onnxruntime
 
     with tempfile.TemporaryDirectory() as folder:
@@ -40,16 +62,21 @@ def operator_times(
         options.intra_op_num_threads = threads
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
+        if not optimized:
+            level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.graph_optimization_level = level
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        for _ in range(1 + RUNS):
+        for _ in range(runs):
             session.run(["fused"], {"ir": ir, "vis": vis})
-        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    return summed(events)
+        events: list[dict[str, Any]] = json.loads(
+            Path(session.end_profiling()).read_text(encoding="utf-8")
+        )
+    return events
 
 
 def summed(events: Sequence[Mapping[str, Any]]) -> list[OperatorTime]:
     """The operators of the fastest run in a profile of one first run and five that count."""
-    kernels = [event for event in events if str(event.get("name", "")).endswith("_kernel_time")]
+    kernels = list(filter(_is_kernel, events))
     nodes = len(kernels) // (1 + RUNS)
     runs = [kernels[nodes * run : nodes * (run + 1)] for run in range(1, 1 + RUNS)]
     fastest = min(runs, key=lambda run: sum(event["dur"] for event in run))
@@ -65,6 +92,10 @@ def summed(events: Sequence[Mapping[str, Any]]) -> list[OperatorTime]:
             )
         )
     return sorted(found, key=lambda time: -time.milliseconds)
+
+
+def _is_kernel(event: Mapping[str, Any]) -> bool:
+    return str(event.get("name", "")).endswith("_kernel_time")
 
 
 def _multiply_accumulates(node: Mapping[str, Any]) -> float:

@@ -58,11 +58,12 @@ def distance(fused: Sequence[UInt8Array], reference: Sequence[UInt8Array] | None
         psnrs.append(10 * np.log10(255**2 / error) if error else EQUAL_DB)
         # The metric is the mean over two sources: given the same twice, it is that of one.
         ssims.append(ssim_gaussian_mean(SourcePair(other, other), Picture(one)))
-    return {
-        "psnr": float(np.mean(psnrs)),
-        "ssim": float(np.mean(ssims)),
-        "note": f"to fp32 of the model on the CPU; {EQUAL_DB:.0f} dB stands for equal",
-    }
+    note = f"to fp32 of the model on the CPU; {EQUAL_DB:.0f} dB stands for equal"
+    # Pictures smaller than its window have none.
+    ssim = None if np.isnan(ssims).any() else float(np.mean(ssims))
+    if ssim is None:
+        note += "; pictures of this size have no SSIM"
+    return {"psnr": float(np.mean(psnrs)), "ssim": ssim, "note": note}
 
 
 def served_quality(

@@ -84,17 +84,25 @@ def run_to_run(runs: Sequence[Sequence[float]]) -> Row:
     return {"process_medians": medians, "run_to_run": spread}
 
 
-def stable_in_time(milliseconds: Sequence[float], starts: Sequence[float]) -> bool:
-    """The same for calls that overlap: three equal spans of time, by the starts of the calls."""
+def stable_in_time(
+    milliseconds: Sequence[float], starts: Sequence[float], planned: Sequence[float] = ()
+) -> bool:
+    """The same for calls that overlap: three equal spans of time, by the starts of the calls.
+
+    Where calls were planned, throughput is the share of them that was answered: arrivals at random
+    come unevenly, which is no fault of who answers them.
+    """
     if len(milliseconds) < WINDOWS:
         return False
-    ordered = np.asarray(starts)
-    ends = np.linspace(ordered.min(), ordered.max(), WINDOWS + 1)[1:-1]
-    numbers = np.searchsorted(ends, ordered)
+    every = np.asarray(planned if len(planned) else starts, float)
+    ends = np.linspace(every.min(), every.max(), WINDOWS + 1)[1:-1]
+    numbers = np.searchsorted(ends, np.asarray(starts))
     windows = [np.asarray(milliseconds)[numbers == number] for number in range(WINDOWS)]
     if not all(map(len, windows)):
         return False
-    return is_stable([float(np.median(window)) for window in windows], [*map(len, windows)])
+    offered = np.bincount(np.searchsorted(ends, planned), minlength=WINDOWS) if len(planned) else 1
+    rates = np.array([*map(len, windows)]) / offered
+    return is_stable([float(np.median(window)) for window in windows], rates.tolist())
 
 
 def _windows(calls: Sequence[float]) -> list[list[float]]:

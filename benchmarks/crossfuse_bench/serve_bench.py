@@ -16,7 +16,6 @@ from typing import Any
 from crossfuse.client import ModelInfo
 from crossfuse.engines.devices import available_cpus
 from crossfuse.errors import UnknownName
-from crossfuse_bench.loaders import Load
 from crossfuse_bench.process import MeasuredProcess
 from crossfuse_bench.quality import served_quality
 from crossfuse_bench.rate_search import search
@@ -32,6 +31,7 @@ from crossfuse_bench.serve_conclusions import (
     residual_sentence,
 )
 from crossfuse_bench.serve_rows import ServeRows
+from crossfuse_bench.served_load import Load
 from crossfuse_bench.served_runs import RUNS, LoaderSets
 from crossfuse_bench.server_address import ServerAddress
 from crossfuse_bench.server_overhead import start_server as start_idle_server
@@ -173,21 +173,24 @@ def _conclusions(
 ) -> dict[str, Any]:
     """Knee and budgets, as values and in words."""
     closed = [row for row in rows if row["kind"] == "closed loop"]
-    concurrency, knee_sentence = knee(
-        [row for row in closed if row["encoding"] == closed[0]["encoding"]]
-    )
+    encoding = closed[0]["encoding"]
+    concurrency, knee_sentence = knee([row for row in closed if row["encoding"] == encoding])
     budgets = {f"{budget:g}": budget_of(steady, budget) for budget in BUDGETS_MS}
     what = "frames of one stream" if steady and steady[0]["mode"] == "stream" else "calls"
+    what += f", {encoding} pictures,"
     if capacity["throughput"] is None:
         able = capacity["reason"]
     else:
-        able = f"{capacity['throughput']:.4g}/s against a server whose engine does nothing"
+        able = (
+            f"{capacity['throughput']:.4g}/s against a server whose engine does nothing, "
+            f"{encoding} pictures"
+        )
     return {
         "client_capacity": capacity,
         "knee": concurrency,
         "budgets": budgets,
         "findings": [
-            knee_sentence,
+            f"{knee_sentence}, {encoding} pictures",
             *(budget_sentence(float(budget), found, what) for budget, found in budgets.items()),
             residual_sentence(rows),
             statistics_sentence(rows, missing),

@@ -47,6 +47,8 @@ def best(rows: Sequence[Row]) -> float:
 
 def knee(closed: Sequence[Row]) -> tuple[int, str]:
     """The least concurrency that comes near the best throughput, and a sentence."""
+    if not any(row["throughput"] for row in closed):
+        return closed[0]["concurrency"], "Knee: no call was answered"
     enough = [row for row in closed if row["throughput"] >= ENOUGH * best(closed)]
     found = min(enough, key=lambda row: int(row["concurrency"]))
     if len(closed) == 1:
@@ -89,13 +91,17 @@ def budget_sentence(budget: float, found: dict[str, Any], what: str) -> str:
 
 
 def residual_sentence(rows: Sequence[Row]) -> str:
-    """How much of the server's time no phase explains."""
-    residuals = [row["phase_residual"] for row in rows if row["phase_residual"] is not None]
-    if not residuals:
+    """How much no phase of the server explains: of its own total, and of what callers saw."""
+    answered = [row for row in rows if row["phase_residual"] is not None]
+    if not answered:
         return "Phases: no call was answered"
+    residual = max(row["phase_residual"] for row in answered)
+    outside = [row["phases"]["outside the server"] / row["mean"] for row in answered]
     return (
-        f"Phases: decode, queue, infer and encode leave at most {max(residuals):.1%} of the "
-        "server's total unexplained (residual)"
+        f"Phases: decode, queue, infer and encode leave at most {residual:.1%} of the server's "
+        f"total unexplained (residual), whose marks leave no gap; {min(outside):.0%} to "
+        f"{max(outside):.0%} of the latency that callers saw is outside of it (client, gRPC, "
+        "network)"
     )
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from crossfuse.client import ModelInfo, Timings
-from crossfuse_bench.loaders import PHASES, Load, Served, plan
 from crossfuse_bench.rows import Row, latency_fields, run_to_run, stable_in_time
+from crossfuse_bench.served_load import PHASES, Load, Served, plan
 from crossfuse_bench.served_runs import RUNS, LoaderSets, one_after_the_other
 from crossfuse_bench.server_address import ServerAddress
 from crossfuse_bench.server_statistics import Counts, ServerStatistics
@@ -83,7 +83,7 @@ class ServeRows:
             "encoding": load.encoding,
             "quality": self._quality[load.encoding],
             **latency_fields(served.latencies),
-            "stable": stable_in_time(served.latencies, served.starts),
+            "stable": stable_in_time(served.latencies, served.starts, load.planned),
             **run_to_run([run.latencies for run in each]),
             "throughput": answered / served.seconds,
             "failures": dict(served.failures),

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from crossfuse_bench.closing import Closing
-from crossfuse_bench.loaders import Load, Loaders, Served
+from crossfuse_bench.loaders import Loaders
+from crossfuse_bench.served_load import Load, Served
 
 RUNS = 3
 
@@ -20,11 +21,12 @@ class LoaderSets(Closing):
         self._sets: list[Loaders] = []
 
     def run(self, load: Load, runs: int = RUNS) -> list[Served]:
-        """One run after the other, which share the time of the load; those that have calls."""
+        """One run after the other, which share the time of the load; one may have no calls."""
         return [
             self._set(number).run(part)
-            for number, part in enumerate(parts_of(load, runs))
             if part.callers or part.planned
+            else Served(seconds=part.seconds)
+            for number, part in enumerate(parts_of(load, runs))
         ]
 
     def close(self) -> None:

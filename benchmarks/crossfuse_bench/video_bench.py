@@ -8,12 +8,10 @@ so that its rate is the most the chain can do.
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +23,7 @@ from crossfuse.client import ModelInfo
 from crossfuse.errors import EngineError
 from crossfuse.video import FusedPair, VideoOptions, fuse_streams
 from crossfuse_bench.engine_runs import KEPT
-from crossfuse_bench.process import MeasuredProcess
+from crossfuse_bench.process import FreshProcess, MeasuredProcess
 from crossfuse_bench.quality import distance, fp32_pictures
 from crossfuse_bench.report.document import Document
 from crossfuse_bench.rows import Row, latency_fields, stable_in_time
@@ -103,13 +101,14 @@ def run_streams(
     asked: VideoBench, server: ServerAddress, streams: int, frames: int
 ) -> list[StreamRun]:
     """So many streams at once, each in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(streams, mp_context=context) as pool,
-    ):
-        outputs = [Path(folder) / f"{number}.mp4" for number in range(streams)]
-        return list(pool.map(functools.partial(_stream, asked, server, frames), outputs))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                FreshProcess(_stream, asked, server, frames, Path(folder) / f"{number}.mp4")
+            )
+            for number in range(streams)
+        ]
+        return [process.result() for process in processes]
 
 
 def _stream(asked: VideoBench, server: ServerAddress, frames: int, output: Path) -> StreamRun:

@@ -29,7 +29,7 @@ from crossfuse.calibration.points import (
     estimate_from_points,
     read_points,
 )
-from crossfuse.calibration.recordings import Recording, read_recording
+from crossfuse.calibration.recordings import Recording, read_recordings
 from crossfuse.calibration.timing import offset_by_alignment
 from crossfuse.calibration.verdict import CalibrationRefused, check_estimate, check_points
 from crossfuse.video.rig import Rig, RigQuality
@@ -41,7 +41,7 @@ __all__ = [
     "calibrate_from_chessboard",
     "calibrate_from_points",
     "read_points",
-    "read_recording",
+    "read_recordings",
 ]
 
 

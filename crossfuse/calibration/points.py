@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from crossfuse.arrays import UInt8Array
 from crossfuse.calibration.geometry import Matrix
-from crossfuse.errors import InvalidInput
+from crossfuse.errors import ImageError, InvalidInput
 from crossfuse.images import read_bytes
 
 LEAST_POINTS = 4
@@ -42,8 +42,11 @@ def read_points(path: Path) -> tuple[Points, Points]:
     valid = "lines of four numbers: ir_x,ir_y,vis_x,vis_y; a heading is allowed"
     rows: list[list[float]] = []
     try:
-        lines = list(csv.reader(read_bytes(path).decode().splitlines()))
-    except UnicodeDecodeError as error:
+        # Spreadsheets put a mark before the first number.
+        lines = list(csv.reader(read_bytes(path).decode("utf-8-sig").splitlines()))
+    except ImageError as error:
+        raise InvalidInput(str(path), error.received, f"a file of {valid}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(str(path), "no text", valid) from error
     for number, line in enumerate(lines, start=1):
         if not line or line[0].lstrip().startswith("#"):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import cv2
@@ -11,8 +15,8 @@ from numpy.typing import NDArray
 from crossfuse.arrays import UInt8Array
 from crossfuse.calibration.geometry import Size, shrink
 from crossfuse.errors import InvalidInput
-from crossfuse.images import HeldMapping, Pixels, parse_mapping
-from crossfuse.video.frames import CorruptFrame
+from crossfuse.images import DEFAULT_MAPPING, HeldMapping, IrMapping, Pixels
+from crossfuse.video.frames import CorruptFrame, Source
 from crossfuse.video.sources import SourceOptions, open_source
 
 MOST_FRAMES = 600
@@ -23,7 +27,7 @@ DEFAULT_RATE = 25.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """Frames of one camera, uint8 HxW, smaller than it gives them, and seconds from the first."""
+    """Frames of one camera, uint8 HxW, smaller than it gives them, and their times in seconds."""
 
     name: str
     size: Size
@@ -43,39 +47,79 @@ class Recording:
         return int(np.abs(self.times - seconds).argmin())
 
 
-def read_recording(
-    address: str,
+def read_recordings(
+    ir: str,
+    vis: str,
     *,
-    infrared: bool,
     options: SourceOptions,
-    mapping: str = "percentile:1:99",
+    mapping: IrMapping = DEFAULT_MAPPING,
     frames: int = MOST_FRAMES,
     width: int = WIDTH,
-) -> Recording:
-    """Read at most `frames` frames of a source, at most `width` wide."""
-    source = open_source(address, infrared=infrared, options=options)
-    name, size = source.info.name, (source.info.width, source.info.height)
-    held = HeldMapping(parse_mapping(mapping))
+) -> tuple[Recording, Recording]:
+    """Read at most `frames` frames of each camera at the same time, at most `width` wide.
+
+    A recording's times count from its beginning; those of cameras that are live have one clock.
+    """
+    stop = threading.Event()
+    held = HeldMapping(mapping)
+
+    def infrared(pixels: Pixels) -> UInt8Array:
+        return shrink(held.apply(pixels), width)
+
+    def visible(pixels: Pixels) -> UInt8Array:
+        return shrink(_grey(pixels), width)
+
+    with ExitStack() as stack:
+        sources = []
+        for address, is_infrared in ((ir, True), (vis, False)):
+            sources.append(open_source(address, infrared=is_infrared, options=options))
+            stack.callback(sources[-1].close)
+        pool = stack.enter_context(ThreadPoolExecutor(len(sources)))
+        stack.callback(stop.set)  # first of all: one that fails is not waited for by the other
+        reading = [
+            pool.submit(_read, source, make, frames, stop)
+            for source, make in zip(sources, (infrared, visible), strict=True)
+        ]
+        pictures, times = zip(*(task.result() for task in reading), strict=True)
+    firsts = [
+        one[0] if source.info.live else 0.0 for source, one in zip(sources, times, strict=True)
+    ]
+    begins = [min(firsts)] * 2 if all(source.info.live for source in sources) else firsts
+    first, second = (
+        Recording(
+            source.info.name,
+            (source.info.width, source.info.height),
+            pictures[number],
+            (times[number] - begins[number]) / 1e6,
+        )
+        for number, source in enumerate(sources)
+    )
+    return first, second
+
+
+def _read(
+    source: Source, make: Callable[[Pixels], UInt8Array], frames: int, stop: threading.Event
+) -> tuple[list[UInt8Array], NDArray[np.float64]]:
+    """Pictures of a source, and their positions in microseconds."""
+    size = (source.info.width, source.info.height)
     pictures: list[UInt8Array] = []
-    times: list[float] = []
-    try:
-        while len(pictures) < frames:
-            try:
-                frame = source.read()
-            except CorruptFrame:
-                continue
-            if frame is None:
-                break
-            if frame.pixels.shape[:2] != size[::-1]:
-                continue
-            grey = held.apply(frame.pixels) if infrared else _grey(frame.pixels)
-            pictures.append(shrink(grey, width))
-            times.append(frame.position / 1e6)
-    finally:
-        source.close()
+    times: list[int] = []
+    while len(pictures) < frames and not stop.is_set():
+        try:
+            frame = source.read()
+        except CorruptFrame:
+            continue
+        if frame is None:
+            break
+        if frame.pixels.shape[:2] != size[::-1]:
+            continue
+        pictures.append(make(frame.pixels))
+        times.append(frame.position)
     if not pictures:
-        raise InvalidInput(name, "no frame that can be read", "a recording of the camera")
-    return Recording(name, size, pictures, np.array(times) - times[0])
+        raise InvalidInput(
+            source.info.name, "no frame that can be read", "a recording of the camera"
+        )
+    return pictures, np.array(times, np.float64)
 
 
 def _grey(pixels: Pixels) -> UInt8Array:

@@ -72,11 +72,12 @@ class OnnxEngine(Engine):
             raise BundleError(
                 f"{model.path}: onnxruntime cannot load it: {_one_line(error)}"
             ) from error
-        self._session = session
-        self._session.disable_fallback()
-        _check_provider(self._session, device, provider)
-        _check_graph(self._session, model)
-        _check_assignment(self._session, device, provider)
+        self.session = session
+        """What `fuse` runs, for measurements that run it themselves or ask what it was given."""
+        self.session.disable_fallback()
+        _check_provider(self.session, device, provider)
+        _check_graph(self.session, model)
+        _check_assignment(self.session, device, provider)
         self._buffers = self._own_buffers(device, device_id)
         self._description = EngineDescription(
             name=model.name,
@@ -95,7 +96,7 @@ class OnnxEngine(Engine):
         try:
             if self._buffers is not None:
                 return self._buffers.run(ir, vis)
-            fused: UInt8Array = self._session.run(["fused"], {"ir": ir, "vis": vis})[0]
+            fused: UInt8Array = self.session.run(["fused"], {"ir": ir, "vis": vis})[0]
         except Exception as error:  # onnxruntime raises plain Exception subclasses of its own
             raise _typed(error) from error
         return fused
@@ -107,7 +108,7 @@ class OnnxEngine(Engine):
     def close(self) -> None:
         """Free the session and the device buffers."""
         self._buffers = None
-        del self._session
+        del self.session
 
     def _provider(self, device: str) -> str:
         return PROVIDERS[device]
@@ -143,7 +144,7 @@ class OnnxEngine(Engine):
         return onnxruntime.InferenceSession(content, options, providers=providers)
 
     def _own_buffers(self, device: str, device_id: int) -> DeviceBuffers | None:
-        return None if device == "cpu" else DeviceBuffers(self._session, device_id)
+        return None if device == "cpu" else DeviceBuffers(self.session, device_id)
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:

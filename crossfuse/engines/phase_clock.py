@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from crossfuse.engines.tensorrt_cuda import Cuda, Stream
+from crossfuse.engines.tensorrt_cuda import Cuda
+from crossfuse.engines.tensorrt_stream import Stream
 
 PHASES = ("upload", "compute", "download")
 END = "end"

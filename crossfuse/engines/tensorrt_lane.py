@@ -18,7 +18,8 @@ import numpy as np
 from crossfuse.arrays import UInt8Array
 from crossfuse.engines.phase_clock import END, PhaseClock
 from crossfuse.engines.tensorrt_api import Complaints, ICudaEngine, IExecutionContext, TensorRT
-from crossfuse.engines.tensorrt_cuda import Cuda, DeviceMemory, Graph, PinnedMemory, Stream
+from crossfuse.engines.tensorrt_cuda import Cuda
+from crossfuse.engines.tensorrt_stream import DeviceMemory, Graph, PinnedMemory, Stream
 from crossfuse.errors import DeviceLost, EngineError
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,9 @@ hardware.py               which decoder a source gets where hardware is asked fo
 reader.py                 a thread per source; opens it again when it is lost
 pairing.py                frames of both sources into pairs
 rig.py, rig.schema.json   cameras that do not line up: the rig file, and how it is applied
-fusing.py                 pairs through a model of this process, or through a server
+plan.py                   how two opened sources go together: sizes, rates, offset
+fusing.py                 pairs through a model, a few of them under way
+local_backend.py, remote_backend.py   a model of this process, or of a server
 turns.py                  streams that share a model get it in turns
 layout.py                 how an output frame is composed
 sinks.py, *_sink.py       MP4, folders, HTTP, RTSP, a window
@@ -26,10 +28,12 @@ from typing import TYPE_CHECKING
 
 from crossfuse.bundles import DEFAULT_MODEL
 from crossfuse.fuser import Fuser, load
-from crossfuse.video.fusing import Backend, FusedPair, LocalBackend, RemoteBackend
+from crossfuse.video.fusing import Backend, FusedPair
 from crossfuse.video.heap import share_one_heap
+from crossfuse.video.local_backend import LocalBackend
 from crossfuse.video.options import VideoOptions
 from crossfuse.video.outputs import Outputs
+from crossfuse.video.remote_backend import RemoteBackend
 from crossfuse.video.rig import Rig, RigAligner, RigQuality, read_rig
 from crossfuse.video.session import Session
 from crossfuse.video.sinks import SinkOptions
@@ -98,7 +102,7 @@ def fuse_streams(
             sound_of=sound_of if settings.sound else None,
         )
         preview = stop.set if settings.preview else None
-        return Outputs(targets, sink_options, fps=fps, preview=preview)
+        return Outputs(targets, (str(ir), str(vis)), sink_options, fps=fps, preview=preview)
 
     try:
         session = Session(

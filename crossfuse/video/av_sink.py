@@ -13,7 +13,8 @@ import numpy as np
 from crossfuse.arrays import UInt8Array
 from crossfuse.errors import InvalidInput, MissingDependency, OutputError
 from crossfuse.video.address import shown
-from crossfuse.video.mp4_index import add_index
+from crossfuse.video.mp4_index import add_index, whole_until
+from crossfuse.video.sink import even, even_size
 from crossfuse.video.sound import Sound
 from crossfuse.video.timing import Ticks
 
@@ -60,7 +61,7 @@ class AvSink:
             raise MissingDependency("av", f"writing {target}", "video") from error
         self._av = av
         self._target = target
-        self._size = size
+        self._size = size = even_size(size)
         self._ticks = Ticks(fps)
         encoder = best_encoder()
         self.description = f"{'H.264' if '264' in encoder else encoder} ({encoder})"
@@ -85,9 +86,7 @@ class AvSink:
                     format="rtsp",
                     options={"rtsp_transport": "tcp", "timeout": str(CONNECT_TIMEOUT * 1_000_000)},
                 )
-            self._stream = self._container.add_stream(
-                encoder, rate=Fraction(fps).limit_denominator(1001)
-            )
+            self._stream = self._container.add_stream(encoder, rate=self._ticks.rate)
             self._stream.width, self._stream.height = size
             self._stream.pix_fmt = "yuv420p"
             self._stream.codec_context.time_base = Fraction(1, self._ticks.timescale)
@@ -106,6 +105,7 @@ class AvSink:
 
     def write(self, picture: UInt8Array, position: int) -> None:
         """Add a frame of the size of the first one."""
+        picture = even(picture)
         colour = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(colour), format="rgb24")
         frame.pts = self._ticks.at(position)
@@ -122,7 +122,9 @@ class AvSink:
         """Write what the encoder still holds, and the index."""
         try:
             # After a failed write the index would hide the fragments that are whole.
-            if not self._failed:
+            if self._failed:
+                self._drop_torn_fragment()
+            else:
                 self._copy_sound(self._ends)
                 self._encode(None)
                 self._container.close()
@@ -134,6 +136,12 @@ class AvSink:
         finally:
             if self._sound is not None:
                 self._sound.close()
+
+    def _drop_torn_fragment(self) -> None:
+        """What is not whole at the end would trouble players."""
+        if isinstance(self._target, Path):
+            with contextlib.suppress(OSError), FileIO(self._target, "r+") as file:
+                file.truncate(whole_until(file))
 
     def _copy_sound(self, seconds: float) -> None:
         try:

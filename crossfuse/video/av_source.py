@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from crossfuse.errors import InvalidInput
 from crossfuse.video.address import shown
 from crossfuse.video.colours import InfraredChannel
-from crossfuse.video.frames import CorruptFrame, SourceInfo, SourceLost, VideoFrame
+from crossfuse.video.frames import CorruptFrame, Progress, SourceInfo, SourceLost, VideoFrame
 from crossfuse.video.hardware import decoder_name, first_device
 
 _LIVE_OPTIONS = {
@@ -68,17 +69,23 @@ class AvSource:
         self._channel = InfraredChannel(self._name, palette) if infrared else None
         self._packets: Iterator[Any] = iter(self._container.demux(stream))
         self._decoded: list[Any] = []
-        self._count = 0
+        self._begins = None
+        if stream.start_time is not None and stream.time_base is not None:
+            self._begins = stream.start_time * stream.time_base
         self.decoder = "PyAV"
         rate = stream.average_rate or stream.guessed_rate
+        size = stream.codec_context.width, stream.codec_context.height
+        self._quarters = 0 if live else self._turned(address)
+        width, height = size[::-1] if self._quarters % 2 else size
         self.info = SourceInfo(
             name=self._name,
-            width=stream.codec_context.width,
-            height=stream.codec_context.height,
+            width=width,
+            height=height,
             fps=float(rate) if rate else None,
-            frames=stream.frames or None if not live else None,
+            frames=None if live else _shown_frames(stream, rate),
             live=live,
         )
+        self._progress = Progress(self.info)
 
     def read(self) -> VideoFrame | None:
         """The next frame."""
@@ -87,18 +94,14 @@ class AvSource:
             if packet is None:
                 if self.info.live:
                     raise SourceLost(f"{self._name}: the stream ended")
-                if self.info.frames is not None and self._count < self.info.frames - 1:
-                    raise SourceLost(
-                        f"{self._name}: ended after {self._count} of {self.info.frames} frames"
-                    )
+                self._progress.check_end()
                 return None
             try:
                 self._decoded = list(packet.decode())
             except self._av.InvalidDataError as error:
-                self._count += 1
-                raise CorruptFrame(
-                    f"{self._name}: frame {self._count - 1} cannot be decoded"
-                ) from error
+                number = self._progress.count
+                self._progress.count += 1
+                raise CorruptFrame(f"{self._name}: frame {number} cannot be decoded") from error
             except self._av.EOFError:
                 self._decoded = []
             except self._av.FFmpegError as error:
@@ -107,8 +110,9 @@ class AvSource:
         if self._hardware:
             self._hardware = False  # now it is known
             self.decoder = decoder_name("PyAV", self._in_use(), asked=True, source=self._name)
-        self._count += 1
-        return VideoFrame(self._pixels(frame), self._position(frame))
+        position = self._position(frame)
+        self._progress.add(position)
+        return VideoFrame(self._pixels(frame), position)
 
     def close(self) -> None:
         """Let go of the file or the connection."""
@@ -133,15 +137,39 @@ class AvSource:
             return f"nothing came for {self._timeout:g} s"
         return getattr(error, "strerror", None) or str(error)
 
+    def _turned(self, address: str) -> int:
+        """Quarter turns to the left in which players show the file, as its first frame says."""
+        with contextlib.suppress(self._av.FFmpegError, OSError), self._av.open(address) as file:
+            first = next(file.decode(video=0), None)
+            return 0 if first is None else round(first.rotation / 90) % 4
+        return 0
+
     def _pixels(self, frame: Any) -> Any:
         if self._infrared and frame.format.name.startswith(_WIDE_GREY):
-            return frame.to_ndarray(format="gray16le").astype(np.uint16, copy=False)
-        rgb = frame.to_ndarray(format="rgb24")
+            wide = frame.to_ndarray(format="gray16le").astype(np.uint16, copy=False)
+            return self._upright(wide)
+        rgb = self._upright(frame.to_ndarray(format="rgb24"))
         return rgb if self._channel is None else self._channel(rgb)
+
+    def _upright(self, pixels: Any) -> Any:
+        return np.ascontiguousarray(np.rot90(pixels, self._quarters))
 
     def _position(self, frame: Any) -> int:
         if self.info.live:
             return time.monotonic_ns() // 1000
         if frame.time is None:
-            return round(self._count * 1e6 / (self.info.fps or 25.0))
-        return round(float(frame.time) * 1e6)
+            return round(self._progress.count * 1e6 / (self.info.fps or 25.0))
+        if self._begins is None or frame.time < self._begins:
+            self._begins = frame.time
+        return round(1e6 * float(frame.time - self._begins))
+
+
+def _shown_frames(stream: Any, rate: Any) -> int | None:
+    """Frames that will come; a file that was trimmed without encoding anew holds more."""
+    if not stream.frames:
+        return None
+    if stream.duration and stream.time_base and rate:
+        shown = round(stream.duration * stream.time_base * rate)
+        if shown < stream.frames - 1:
+            return int(shown)
+    return int(stream.frames)

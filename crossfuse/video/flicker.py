@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-EVEN = 1e-9
+# Grey levels: a smaller spread is rounding, not change.
+EVEN = 1e-4
 
 
 class FlickerMeter:

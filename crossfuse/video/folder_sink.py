@@ -14,15 +14,11 @@ class FolderSink:
 
     description = "PNG files"
 
-    def __init__(self, folder: Path, *, overwrite: bool) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._count = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not overwrite and any(folder.iterdir()):
-                raise InvalidInput(
-                    "output", f"{folder}, which is not empty", "an empty folder, or --overwrite"
-                )
         except OSError as error:
             raise InvalidInput(
                 "output", f"{folder} ({error.strerror})", "a folder that can be made"

@@ -23,7 +23,7 @@ class VideoFrame:
 
     pixels: Pixels
     position: int
-    """Microseconds: from the first frame for recordings, of the monotonic clock for live ones."""
+    """Microseconds: from the beginning of a recording; of the monotonic clock for live sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,28 @@ class SourceInfo:
     """None where the source does not say, or never ends."""
     live: bool
     """Whether frames come when they come, and must be taken or are lost."""
+
+
+class Progress:
+    """How far a recording was read, beside what its container promised."""
+
+    def __init__(self, info: SourceInfo) -> None:
+        self._info = info
+        self._at = self._step = 0  # of the last frame, and from the one before, in microseconds
+        self.count = 0
+
+    def add(self, position: int) -> None:
+        """One more frame was decoded."""
+        self._step, self._at = position - self._at, position
+        self.count += 1
+
+    def check_end(self) -> None:
+        """SourceLost where much is missing, by number and by time: containers count gaps too."""
+        promised = self._info.frames
+        if promised is None or self.count >= promised - 1:
+            return
+        if self._at + self._step < (promised - 2) * 1e6 / (self._info.fps or 25.0):
+            raise SourceLost(f"{self._info.name}: ended after {self.count} of {promised} frames")
 
 
 class Source(Protocol):

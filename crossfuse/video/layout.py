@@ -12,14 +12,14 @@ LAYOUTS = ("fused", "side-by-side")
 
 
 def compose(answer: FusedPair, layout: str, text: str | None) -> UInt8Array:
-    """The output frame, uint8 HxWx3 RGB or HxW, both sides even as video encoders need them."""
+    """The output frame, uint8 HxWx3 RGB or HxW."""
     picture = answer.fused
     if layout == "side-by-side":
         parts = (answer.pair.ir, answer.pair.vis, answer.fused)
         picture = np.hstack([_colour(part) for part in parts])
     if text:
         picture = _labelled(_colour(picture), text)
-    return _even(picture)
+    return picture
 
 
 def _colour(picture: UInt8Array) -> UInt8Array:
@@ -38,11 +38,3 @@ def _labelled(picture: UInt8Array, text: str) -> UInt8Array:
             max(1, round(thickness * scale)), cv2.LINE_AA,
         )  # fmt: skip
     return picture
-
-
-def _even(picture: UInt8Array) -> UInt8Array:
-    height, width = picture.shape[:2]
-    if height % 2 == 0 and width % 2 == 0:
-        return picture
-    padded = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-    return np.asarray(padded, np.uint8)

@@ -48,14 +48,17 @@ def children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def child(data: bytes, *path: bytes) -> bytes:
-    """The content of the first box along a path of kinds."""
+    """The content of the first box along a path of kinds; ValueError where there is none."""
     for kind in path:
-        data = next(content for found, content in children(data) if found == kind)
+        content = next((content for found, content in children(data) if found == kind), None)
+        if content is None:
+            raise ValueError(f"no box {kind!r}")
+        data = content
     return data
 
 
 def read_track(data: bytes) -> Track:
-    """The samples of the one video track of an MP4 file."""
+    """The samples of the one video track of an MP4 file; ValueError where it is cut short."""
     table = child(data, b"moov", b"trak", b"mdia", b"minf", b"stbl")
     sizes = child(table, b"stsz")
     fixed, count = struct.unpack_from(">II", sizes, 4)
@@ -68,6 +71,8 @@ def read_track(data: bytes) -> Track:
         per_chunk = next(runs[at + 1] for at in range(len(runs) - 3, -1, -3) if runs[at] <= number)
         for _ in range(per_chunk):
             length = lengths[len(samples)]
+            if start + length > len(data):
+                raise ValueError(f"{len(data)} bytes, in which sample {len(samples)} is not")
             samples.append(data[start : start + length])
             start += length
     kinds = dict(children(table))

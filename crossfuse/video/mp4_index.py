@@ -58,16 +58,32 @@ def write_whole(file: FileIO, data: bytes) -> None:
         view = view[file.write(view) :]
 
 
+def whole_until(file: FileIO) -> int:
+    """Where the last whole fragment of a file ends that was cut off somewhere."""
+    end, until = file.seek(0, os.SEEK_END), 0
+    for kind, at, length in _boxes(file, end):
+        if kind in (b"moov", b"mdat") and at + length <= end:
+            until = at + length
+    return until
+
+
 def _headers(file: FileIO, end: int) -> Iterator[tuple[bytes, int, bytes]]:
     """Kind, place and content of the boxes of a file that say something about frames."""
-    at = 0
-    while at < end:
-        file.seek(at)
-        size, kind, large = struct.unpack(">I4sQ", file.read(16))
+    for kind, at, length in _boxes(file, end):
         if kind in (b"moov", b"moof"):
             file.seek(at + 8)
-            yield kind, at, file.read(size - 8)
-        at += large if size == 1 else size
+            yield kind, at, file.read(length - 8)
+
+
+def _boxes(file: FileIO, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, place and length of the boxes that begin before the end."""
+    at = 0
+    while at + 16 <= end:
+        file.seek(at)
+        size, kind, large = struct.unpack(">I4sQ", file.read(16))
+        length = large if size == 1 else size
+        yield kind, at, length
+        at += length
 
 
 class _Frames:

@@ -17,6 +17,7 @@ from crossfuse.arrays import UInt8Array
 from crossfuse.errors import OutputError
 from crossfuse.video.mp4_boxes import read_track
 from crossfuse.video.mp4_file import Mp4File
+from crossfuse.video.sink import even, even_size
 from crossfuse.video.timing import Ticks
 
 SECONDS_PER_FRAGMENT = 0.5
@@ -31,7 +32,7 @@ class OpenCvSink:
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
         self._path = path
-        self._size = size
+        self._size = size = even_size(size)
         self._fps = fps
         self._ticks = Ticks(fps)
         self._per_fragment = max(1, round(fps * SECONDS_PER_FRAGMENT))
@@ -51,7 +52,7 @@ class OpenCvSink:
         late = self._times and ticks - self._times[0] >= self._per_fragment * self._ticks.interval
         if late or len(self._times) == MOST_FRAMES * self._per_fragment:
             self._flush(ticks)
-        self._pictures.append(picture)
+        self._pictures.append(even(picture))
         self._times.append(ticks)
 
     def close(self) -> None:
@@ -70,7 +71,15 @@ class OpenCvSink:
         self._pictures, self._times = [], []
         durations = [int(step) for step in np.diff(times)]
         try:
-            self._file.add(read_track(self._encode(pictures)), durations)
+            track = read_track(self._encode(pictures))
+        except (ValueError, OSError) as error:
+            # OpenCV says nothing of what it cannot write.
+            raise OutputError(
+                f"{self._path}: could not be written: got half a second that OpenCV did not "
+                f"write whole to {self._folder} ({error}); valid: space to write there too"
+            ) from error
+        try:
+            self._file.add(track, durations)
         except OSError as error:
             raise self._failure(error) from error
 

@@ -14,7 +14,7 @@ import numpy as np
 from crossfuse.errors import InvalidInput
 from crossfuse.video.address import shown
 from crossfuse.video.colours import InfraredChannel
-from crossfuse.video.frames import CorruptFrame, SourceInfo, SourceLost, VideoFrame
+from crossfuse.video.frames import CorruptFrame, Progress, SourceInfo, SourceLost, VideoFrame
 from crossfuse.video.hardware import OPENCV_KINDS, decoder_name
 
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
@@ -57,8 +57,6 @@ class OpenCvSource:
         self.decoder = decoder_name("OpenCV", used, asked=hardware, source=self._name)
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self._count = 0
-        self._at = 0  # microseconds
         self._grabbed = False
         self._corrupt = 0  # frames before the grabbed one that could not be decoded
         self.info = SourceInfo(
@@ -69,21 +67,24 @@ class OpenCvSource:
             frames=count if count > 0 and not live else None,
             live=live,
         )
+        self._progress = Progress(self.info)
 
     def read(self) -> VideoFrame | None:
         """The next frame."""
         if not self._grabbed and not self._grab():
             return None
-        self._count += 1
         if self._corrupt:
             self._corrupt -= 1
-            raise CorruptFrame(f"{self._name}: frame {self._count - 1} cannot be decoded")
+            number = self._progress.count
+            self._progress.count += 1
+            raise CorruptFrame(f"{self._name}: frame {number} cannot be decoded")
         self._grabbed = False
         _, bgr = self._capture.retrieve()
         if self.info.live:
             position = time.monotonic_ns() // 1000
         else:
-            position = self._at = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1000)
+            position = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1000)
+        self._progress.add(position)
         rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
         return VideoFrame(rgb if self._channel is None else self._channel(rgb), position)
 
@@ -98,17 +99,8 @@ class OpenCvSource:
                 break
         if self.info.live:
             raise SourceLost(f"{self._name}: no frame came")
-        if self._ended_early():
-            raise SourceLost(
-                f"{self._name}: ended after {self._count} of {self.info.frames} frames"
-            )
+        self._progress.check_end()
         return False
-
-    def _ended_early(self) -> bool:
-        """By number and by time: without a number OpenCV makes one of the length, gaps included."""
-        if self.info.frames is None or self._count >= self.info.frames - 1:
-            return False
-        return self._at < (self.info.frames - 2) * 1e6 / (self.info.fps or 25.0)
 
     def close(self) -> None:
         """Let go of the capture."""

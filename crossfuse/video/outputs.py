@@ -10,7 +10,7 @@ from crossfuse.errors import OutputError
 from crossfuse.video.address import shown
 from crossfuse.video.preview_sink import PreviewSink
 from crossfuse.video.sink import Sink
-from crossfuse.video.sinks import SinkOptions, check_output, open_sink
+from crossfuse.video.sinks import SinkOptions, check_outputs, open_sink
 
 
 class Outputs:
@@ -19,13 +19,13 @@ class Outputs:
     def __init__(
         self,
         targets: Sequence[str],
+        sources: Sequence[str],
         options: SinkOptions,
         *,
         fps: float,
         preview: Callable[[], None] | None,
     ) -> None:
-        for target in targets:
-            check_output(target, options)
+        check_outputs(targets, sources, options)
         self._targets = targets
         self._options = options
         self._fps = fps

@@ -104,7 +104,8 @@ class PairStream:
         """No frame of this source will follow."""
         with self._changed:
             self._ended.add(source)
-            self._settle(self._pairer.end(source, time.monotonic()))
+            if not self._stopped:  # else readers end because nobody takes their frames
+                self._settle(self._pairer.end(source, time.monotonic()))
             self._changed.notify_all()
 
     def stop(self) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from enum import Enum
 
-from crossfuse.errors import CrossFuseError
+from crossfuse.errors import CrossFuseError, InvalidInput
 from crossfuse.video.frames import CorruptFrame, Source, SourceInfo, SourceLost, VideoFrame
 from crossfuse.video.summary import SourceSummary
 
@@ -53,6 +53,8 @@ class Reader:
         self.reconnects = 0
         self.problem: str | None = None
         """Why the source was lost, or the last thing that was wrong with a frame."""
+        self.refused: InvalidInput | None = None
+        """What the source gives that it must not, such as false colours."""
         self._open_again = open_source
         self._source: Source = open_source()
         self.info: SourceInfo = self._source.info
@@ -66,6 +68,7 @@ class Reader:
         self._shift = 0
         self._last: int | None = None
         self._started_at = 0
+        self._interval = round(1e6 / (self.info.fps or 25.0))
 
     def pace(self, paced: bool) -> None:
         """Whether a recording plays at its own speed, as beside a live source it must."""
@@ -104,6 +107,7 @@ class Reader:
                 pass
             self.state = State.ENDED if self.state is State.STREAMING else self.state
         except CrossFuseError as error:
+            self.refused = error if isinstance(error, InvalidInput) else None
             self._lose(str(error))
         except Exception as error:  # whatever it is, the other source must hear of the end
             _log.debug("reading %s", self.info.name, exc_info=True)
@@ -147,18 +151,18 @@ class Reader:
         """The position from the start; a clock that jumps is put right."""
         if self.info.live:
             return position
-        if self._last is None:
-            self._shift = -position
-        elif not 0 < position + self._shift - self._last <= LARGEST_GAP:
+        if self._last is not None and not self._goes_on(position + self._shift - self._last):
             self.clock_jumps += 1
-            interval = round(1e6 / (self.info.fps or 25.0))
-            self._shift = self._last + interval - position
+            self._shift = self._last + self._interval - position
         self._last = position + self._shift
         if not self._paced:
             return self._last
         due = self._started_at + self._last
         self._stop.wait(max(0.0, due / 1e6 - time.monotonic()))
         return due
+
+    def _goes_on(self, step: int) -> bool:
+        return 0 < step <= max(LARGEST_GAP, 2 * self._interval)
 
     def _come_back(self, error: SourceLost) -> bool:
         """Open a live source again; raises its error when the time for that is over."""

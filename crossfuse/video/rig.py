@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from crossfuse.alignment import Matrix, align_infrared, parse_homography
 from crossfuse.arrays import UInt8Array
-from crossfuse.errors import InvalidInput
+from crossfuse.errors import ImageError, InvalidInput
 from crossfuse.images import read_bytes, write_file
 
 Size = tuple[int, int]
@@ -92,33 +92,45 @@ def read_rig(path: Path) -> Rig:
     """The rig of a file; InvalidInput says what is wrong with it."""
     import fastjsonschema
 
-    data = read_bytes(path, max_bytes=LARGEST_FILE)
     try:
-        document = json.loads(data)
+        data = read_bytes(path, max_bytes=LARGEST_FILE)
+        document = json.loads(data, parse_constant=_no_number)
         _validator()(document)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except fastjsonschema.JsonSchemaValueException as error:
+        # fastjsonschema calls the whole document `data`: "data.version must be integer".
+        rule = error.message.replace("data", "rig", 1)
+        came = "a rig without it" if isinstance(error.value, dict) else f"{error.value!r:.80}"
+        raise InvalidInput(str(path), came, f"{rule}, as calibrate writes it") from error
+    except ImageError as error:
+        raise InvalidInput(str(path), error.received, "a rig file that can be read") from error
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(
             str(path), f"no JSON ({error})", "a rig file, as calibrate writes it"
         ) from error
-    except fastjsonschema.JsonSchemaValueException as error:
-        raise InvalidInput(
-            str(path), error.message.replace("data", "a rig that", 1), "a file as calibrate writes"
-        ) from error
     quality = document["quality"]
     return Rig(
-        ir_size=tuple(document["ir_size"]),
-        vis_size=tuple(document["vis_size"]),
+        ir_size=_size(document["ir_size"]),
+        vis_size=_size(document["vis_size"]),
         homography=parse_homography(document["homography"], f"{path}: homography"),
         time_offset_ms=float(document["time_offset_ms"]),
         created=document["created"],
         quality=RigQuality(
             quality["method"],
             float(quality["error_px"]),
-            quality["samples"],
+            int(quality["samples"]),
             float(quality["agreement"]),
             quality["offset_error_ms"],
         ),
     )
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _size(sides: list[float]) -> Size:
+    width, height = sides  # 640.0 is an integer to JSON schema
+    return int(width), int(height)
 
 
 class RigAligner:
@@ -127,6 +139,12 @@ class RigAligner:
     def __init__(self, rig: Rig, *, crop: bool) -> None:
         self.rig = rig
         self.region = rig.valid_region if crop else None
+        if self.region is not None and 0 in self.region[2:]:
+            raise InvalidInput(
+                "crop",
+                "a rig with no part of the picture that both cameras see whole",
+                "the whole picture, without --crop",
+            )
         share = share_of_infrared(rig)
         self._share = None if share.min() == 255 else share.astype(np.float32) / 255
 

@@ -21,7 +21,8 @@ from crossfuse.video.latest import Latest
 from crossfuse.video.layout import compose
 from crossfuse.video.options import VideoOptions
 from crossfuse.video.outputs import Outputs
-from crossfuse.video.pairing import OVERRUN, PairPolicy, PairStream
+from crossfuse.video.pairing import OVERRUN
+from crossfuse.video.plan import Plan
 from crossfuse.video.reader import Reader, State
 from crossfuse.video.rig import Rig, RigAligner
 from crossfuse.video.sources import SourceOptions, open_source
@@ -30,7 +31,6 @@ from crossfuse.video.summary import VideoSummary
 if TYPE_CHECKING:
     from crossfuse.calibration.drift import DriftCheck
 
-DEFAULT_FPS = 25.0
 # After being told to stop, seconds in which frames under way may still be finished.
 GRACE = 5.0
 RATE_OVER = 30
@@ -66,26 +66,24 @@ class Session:
         self._readers: dict[Source, Reader] = {}
         for source in Source:
             self._readers[source] = self._reader(source)
-        self.live = any(reader.info.live for reader in self._readers.values())
-        self._check_sizes()
-        self._pairs = self._pair_stream(rig)
-        self.fps = self._output_rate()
+        plan = Plan([reader.info for reader in self._readers.values()], options)
+        plan.check_sizes(self._aligner)
+        self.expected = plan.expected
+        """How many pairs there will be at most, where that is known."""
+        self._pairs = plan.pair_stream(rig)
+        self._deliver = {source: self._pairs.sink(source) for source in Source}
+        live = plan.live
+        for reader in self._readers.values():
+            reader.pace(live)
         self._stream = FusingStream(
-            backend(self.live), live=self.live, deadline=options.deadline if self.live else None
+            backend(live), live=live, deadline=options.deadline if live else None
         )
-        self._outputs = outputs(self.fps, vis if not self.live and Path(vis).is_file() else None)
+        self._outputs = outputs(plan.rate, vis if not live and Path(vis).is_file() else None)
         self._flicker = FlickerMeter()
         self._drift = None if rig is None else _drift_check(rig, crop=options.crop)
         self._delays = Latest()
         self._output_times: deque[float] = deque(maxlen=RATE_OVER)
-        self.summary = VideoSummary(model=model, live=self.live, fps=self.fps)
-
-    @property
-    def expected(self) -> int | None:
-        """How many pairs there will be at most, where that is known."""
-        counts = [reader.info.frames for reader in self._readers.values()]
-        known = [count for count in (*counts, self._options.max_frames) if count is not None]
-        return min(known, default=None) if None not in counts or not self.live else None
+        self.summary = VideoSummary(model=model, live=live, fps=plan.rate)
 
     def run(self, on_frame: Callable[[FusedPair], None]) -> VideoSummary:
         """Fuse until the sources end, `stop` is set or an output fails."""
@@ -99,6 +97,8 @@ class Session:
             for answer in self._stream.answers(self._ready_pairs()):
                 self._handle(answer, on_frame)
         except CrossFuseError as error:
+            if isinstance(error, InvalidInput) and not self._outputs.written:
+                raise  # what cannot work at all
             self.summary.problems.append(str(error))
         finally:
             self._done.set()
@@ -108,6 +108,9 @@ class Session:
                 reader.stop()
             self.summary.outputs = self._outputs.descriptions
             self.summary.problems += map(str, self._outputs.close())
+        for reader in self._readers.values():
+            if reader.refused is not None and not self._outputs.written:
+                raise reader.refused
         self._account(time.monotonic() - started)
         return self.summary
 
@@ -137,55 +140,6 @@ class Session:
             lambda: self._pairs.end(source),
             reconnect=self._options.reconnect,
         )
-
-    def _pair_stream(self, rig: Rig | None) -> PairStream:
-        infos = [reader.info for reader in self._readers.values()]
-        rates = [info.fps or DEFAULT_FPS for info in infos]
-        offset = self._options.offset_ms
-        if offset is None:
-            offset = 0.0 if rig is None else rig.time_offset_ms
-        tolerance = self._options.tolerance_ms
-        if tolerance is None:
-            tolerance = 500 / min(rates)
-        policy = PairPolicy(self._options.policy or ("drop" if self.live else "wait"))
-        same = (
-            not self.live
-            and infos[0].frames is not None
-            and infos[0].frames == infos[1].frames
-            and abs(rates[0] - rates[1]) < 1e-3 * rates[0]
-            and self._options.tolerance_ms is None
-        )
-        self._policy = policy
-        stream = PairStream(
-            policy=policy,
-            tolerance=round(tolerance * 1000),
-            offset=round(offset * 1000),
-            max_wait=self._options.max_wait,
-            live=self.live,
-            rate=rates[0] if same and offset == 0 else None,
-        )
-        self._deliver = {source: stream.sink(source) for source in Source}
-        for reader in self._readers.values():
-            reader.pace(self.live)
-        return stream
-
-    def _output_rate(self) -> float:
-        rates = [reader.info.fps or DEFAULT_FPS for reader in self._readers.values()]
-        return max(rates) if self._policy is PairPolicy.REPEAT else min(rates)
-
-    def _check_sizes(self) -> None:
-        ir, vis = ((reader.info.width, reader.info.height) for reader in self._readers.values())
-        if self._aligner is not None:
-            self._aligner.check_sizes(ir, vis)
-        elif ir != vis:
-            raise InvalidInput(
-                "ir",
-                f"{ir[0]}x{ir[1]} while vis is {vis[0]}x{vis[1]}",
-                "two sources of the same size, or --rig with the file that "
-                "`crossfuse calibrate` writes for the two cameras",
-            )
-        elif self._options.crop:
-            raise InvalidInput("crop", "no rig", "--crop together with --rig")
 
     def _ready_pairs(self) -> Iterator[ReadyPair]:
         for number, pair in enumerate(self._pairs, start=1):
@@ -252,11 +206,10 @@ class Session:
         summary.duration = self._outputs.duration
         summary.rate = counters.fused / seconds if seconds else 0.0
         of_pairs = Counter({f"pair: {what.value}": n for what, n in counters.dropped.items()})
-        given_up = counters.cancelled
-        if self._stop.is_set() or summary.problems:  # also those that never got into the window
-            decided = counters.fused + counters.failed + of_pairs.total()
-            given_up = counts.pairs - decided - counts.dropped[OVERRUN]
-        of_pairs["pair: given up"] = given_up
+        # Also those that never got into the window.
+        decided = counters.fused + counters.failed + of_pairs.total() + counts.dropped[OVERRUN]
+        early = self._stop.is_set() or summary.problems
+        of_pairs[f"pair: {'given up' if early else 'beyond max_frames'}"] = counts.pairs - decided
         summary.dropped = dict(counts.dropped + of_pairs)
         summary.delay_ms = self._delays.spread
         summary.pairing_error_ms = counts.errors.spread

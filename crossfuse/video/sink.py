@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import cv2
+import numpy as np
+
 from crossfuse.arrays import UInt8Array
 
 
@@ -18,3 +21,17 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish; what was written can be used afterwards."""
+
+
+def even_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of a video of such pictures: encoders need even ones."""
+    return size[0] + size[0] % 2, size[1] + size[1] % 2
+
+
+def even(picture: UInt8Array) -> UInt8Array:
+    """A picture of that size: its last column and row are repeated where needed."""
+    height, width = picture.shape[:2]
+    if height % 2 == 0 and width % 2 == 0:
+        return picture
+    padded = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    return np.asarray(padded, np.uint8)

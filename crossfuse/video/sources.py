@@ -16,6 +16,8 @@ from crossfuse.video.synthetic_source import SyntheticSource
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtmp", "srt")
 DECODERS = ("auto", "av", "opencv")
+# Of folders, in frames a second: two are then less than two minutes apart.
+LEAST_RATE = 0.01
 FORMS = "a video file, a folder of pictures, a camera index like 0, an rtsp:// or http:// address"
 
 
@@ -37,8 +39,8 @@ class SourceOptions:
     def __post_init__(self) -> None:
         if self.decoder not in DECODERS:
             raise UnknownName("decoder", self.decoder, DECODERS)
-        if self.fps is not None and not 0 < self.fps <= 1000:
-            raise InvalidInput("fps", str(self.fps), "a rate of 0 to 1000, such as 25")
+        if self.fps is not None and not LEAST_RATE <= self.fps <= 1000:
+            raise InvalidInput("fps", str(self.fps), f"a rate of {LEAST_RATE} to 1000, such as 25")
         if not 0 < self.timeout <= 3600:
             raise InvalidInput("timeout", f"{self.timeout} s", "a positive number, such as 5")
 

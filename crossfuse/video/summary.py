@@ -42,7 +42,7 @@ class VideoSummary:
     model: str = ""
     live: bool = False
     size: tuple[int, int] | None = None
-    """Width and height of the output."""
+    """Width and height of the output; a video has a pixel more where one of them is odd."""
     fps: float | None = None
     """Nominal rate of the output."""
     seconds: float = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 LEAST_TIMESCALE = 10_000
+SLOWEST = Fraction(1, 1001)
 # A position this near to a multiple of the frame interval is meant to be that multiple.
 NEAR = 0.1
 
@@ -13,7 +14,8 @@ class Ticks:
     """Turns positions into ticks; at a constant rate every frame is exactly as long as the next."""
 
     def __init__(self, fps: float) -> None:
-        rate = Fraction(fps).limit_denominator(1001)
+        self.rate = rate = max(Fraction(fps).limit_denominator(1001), SLOWEST)
+        """Frames a second, as containers want them."""
         repeat = -(-LEAST_TIMESCALE // rate.numerator)
         self.timescale = rate.numerator * repeat
         self.interval = rate.denominator * repeat

@@ -38,6 +38,8 @@ def test_a_run_gives_a_report(asked: EngineBench, tmp_path: Path) -> None:
     assert document["extra"]["peak"]["gflops"] > 0
     assert document["p50"] == model["p50"] > 0
     assert model["batch"] == 2
+    assert model["sha256"] == document["sha256"]
+    assert rival["sha256"] == ""
     assert model["n"] == merged([model["histogram"]]).get_total_count()
     assert model["throughput"] == pytest.approx(2e3 / model["mean"], rel=1e-6)
     assert {block["process"] for block in model["blocks"]} == {0, 1}

@@ -12,7 +12,12 @@ import pytest
 
 from crossfuse.cli import main
 from crossfuse.errors import InvalidInput
-from crossfuse_bench.report.document import Document, read_report, write_report
+from crossfuse_bench.report.document import (
+    Document,
+    read_report,
+    write_files,
+    write_report,
+)
 from crossfuse_bench.report.joined import joined
 from crossfuse_bench.report.schema import validate
 from crossfuse_bench.rows import Row, latency_fields, not_measured
@@ -131,15 +136,39 @@ def test_reports_of_two_builds_are_told(folders: list[Path]) -> None:
     assert "different commits" in joined([first, second], "")["extra"]["findings"][0]
 
 
+def test_reports_of_two_machines_are_told_and_share_no_line(folders: list[Path]) -> None:
+    first, second = (read_report(folder) for folder in folders[:2])
+    assert joined([first, second], "")["extra"]["fits"]
+    second["machine"]["processor"] = "another"
+    extra = joined([first, second], "")["extra"]
+    assert "different machines: " in extra["findings"][0]
+    assert extra["fits"] == []
+
+
+def test_a_row_has_the_model_of_its_part(folders: list[Path], tmp_path: Path) -> None:
+    first, second = (read_report(folder) for folder in folders[:2])
+    second |= {"sha256": "1" * 64, "commit": "another"}
+    own = {"kind": "rival", "sha256": "2" * 64}
+    second["rows"][0] |= own
+    second["rows"][1] |= not_measured("tile_loop", "rival", "no time", size="100x100")
+    write_files(joined([first, second], ""), tmp_path / "whole")
+    with (tmp_path / "whole/report.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["sha256"][:1] for row in rows] == [*"0000", "2", "", "1"]
+    assert rows[0]["commit"] == first["commit"]
+    assert rows[4]["commit"] == "another"
+
+
 def test_reports_of_version_1_are_read(folders: list[Path]) -> None:
     first, second = (read_report(folder) for folder in folders[:2])
     assert first["schema"] == "crossfuse-bench/2"
     first["schema"] = "crossfuse-bench/1"
     validate(first)
     assert joined([first, second], "")["schema"] == "crossfuse-bench/2"
-    first["schema"] = "crossfuse-bench/3"
-    with pytest.raises(InvalidInput, match="crossfuse-bench/2"):
-        validate(first)
+    for other in ("crossfuse-bench/3", None):
+        valid = "valid: crossfuse-bench/2 or crossfuse-bench/1"
+        with pytest.raises(InvalidInput, match=f"got schema {other!r}; {valid}"):
+            validate({**first, "schema": other})
 
 
 def test_a_report_alone_is_written_again(folders: list[Path], tmp_path: Path) -> None:
@@ -165,6 +194,14 @@ def test_the_schema_knows_what_a_row_needs(folders: list[Path]) -> None:
     del document["rows"][0]["server"]["queue_ms"]
     with pytest.raises(InvalidInput, match="queue_ms"):
         validate(document)
+    broken = read_report(folders[0])
+    broken["rows"][0]["intervals"] = {}
+    with pytest.raises(InvalidInput, match="p50"):
+        validate(broken)
+    broken = read_report(folders[0])
+    broken["rows"][0]["blocks"] = [{"process": 0, "ms": 1, "reference_ms": 0}]
+    with pytest.raises(InvalidInput, match="reference_ms"):
+        validate(broken)
     broken = json.loads((folders[0] / "report.json").read_text(encoding="utf-8"))
     broken["rows"][0]["quality"] = {"psnr": 1}
     with pytest.raises(InvalidInput, match="quality"):

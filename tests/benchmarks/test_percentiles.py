@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from crossfuse_bench.percentiles import (
     histogram,
@@ -53,6 +54,16 @@ def test_intervals_hold_what_they_promise(share: float) -> None:
 def test_ranks_agree_with_a_table() -> None:
     # The exact 95 % interval of a median of 10 lies between the 2nd and the 9th sample.
     assert interval_ranks(10, 0.5) == (2, 9)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.95, 0.99, 0.999])
+def test_ranks_are_those_of_the_binomial_law(share: float) -> None:
+    for count in (least_samples(100 * share), 5000, 20000):
+        low, high = interval_ranks(count, share)
+        below = stats.binom(count, share)
+        # The narrowest ranks with at most 2.5 % beyond each of them.
+        assert below.cdf(low - 1) <= 0.025 < below.cdf(low)
+        assert below.sf(high - 1) <= 0.025 < below.sf(high - 2)
 
 
 def test_histograms_of_processes_are_merged() -> None:

@@ -9,7 +9,13 @@ import pytest
 
 from crossfuse_bench.rate_search import ENOUGH, FEW, search
 from crossfuse_bench.rows import latency_fields
-from crossfuse_bench.serve_conclusions import budget_of, budget_sentence, knee, verdict
+from crossfuse_bench.serve_conclusions import (
+    budget_of,
+    budget_sentence,
+    knee,
+    residual_sentence,
+    verdict,
+)
 
 NOTHING: dict[str, Any] = {"failures": {}, "dropped": {}}
 LONG = 1e6
@@ -74,3 +80,18 @@ def test_the_knee_is_the_least_concurrency_that_is_enough() -> None:
     closed = [{"concurrency": n, "throughput": rate} for n, rate in rates.items()]
     assert knee(closed)[0] == 2
     assert knee(closed[:1])[1] == "Knee: not to be told from one concurrency"
+
+
+def test_a_server_that_answered_nothing_has_no_knee() -> None:
+    closed = [{"concurrency": n, "throughput": 0.0} for n in (1, 2)]
+    assert knee(closed) == (1, "Knee: no call was answered")
+
+
+def test_what_callers_see_beside_the_server_is_told() -> None:
+    rows = [
+        {"mean": mean, "phase_residual": 0.0, "phases": {"outside the server": 5.0}}
+        for mean in (20.0, 50.0)
+    ]
+    said = residual_sentence([*rows, {"phase_residual": None}])
+    assert "at most 0.0% of the server's total" in said
+    assert "10% to 25% of the latency that callers saw is outside of it" in said

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossfuse_bench.loaders import Load, Loaders, Served, plan
+from crossfuse.client import ServerUnreachable
+from crossfuse_bench.loaders import Loaders
 from crossfuse_bench.percentiles import percentile_of
 from crossfuse_bench.report.schema import validate
 from crossfuse_bench.rows import run_to_run, stable_in_time
 from crossfuse_bench.serve_bench import ServeBench, run_bench
+from crossfuse_bench.served_load import Load, Served, plan
 from crossfuse_bench.served_runs import RUNS, LoaderSets, one_after_the_other, parts_of
 from crossfuse_bench.server_address import ServerAddress
 from crossfuse_bench.stand_ins import NoEngine, write_bundle
@@ -127,6 +129,11 @@ def test_plans_keep_their_rate() -> None:
     assert gaps.mean() == pytest.approx(0.01, rel=0.05)
     # Exponential: the standard deviation is the mean.
     assert gaps.std() == pytest.approx(gaps.mean(), rel=0.1)
+    # Also of few calls: what is called 61 a second is no 52.
+    few = plan("poisson", 61, 3)
+    assert len(few) == 183
+    assert 2.9 < few[-1] < 3
+    assert few == sorted(few)
 
 
 def test_windows_of_time_must_agree() -> None:
@@ -134,6 +141,42 @@ def test_windows_of_time_must_agree() -> None:
     assert stable_in_time([5.0] * 300, list(starts))
     assert not stable_in_time(list(5 + starts), list(starts))
     assert not stable_in_time([5.0] * 300, list(starts**2))
+
+
+def test_random_arrivals_are_no_instability() -> None:
+    planned = plan("poisson", 30, 3)
+    assert stable_in_time([5.0] * len(planned), planned, planned)
+    # A third of the calls in the last span were lost.
+    answered = [at for number, at in enumerate(planned) if at < 2 or number % 3]
+    assert not stable_in_time([5.0] * len(answered), answered, planned)
+
+
+def test_a_rate_is_not_more_than_was_offered(
+    stalling_server: ServerAddress, loaders: Loaders
+) -> None:
+    for stream in (False, True):
+        planned = plan("constant", 10, 0.5)
+        served = loaders.run(Load(stalling_server, "", 32, 32, 0.5, planned=planned, stream=stream))
+        assert len(served.latencies) == 5
+        # The last call begins at 0.4 s: what follows it belongs to the time of the load.
+        assert served.seconds >= 0.5
+    with LoaderSets(1) as sets:
+        runs = sets.run(Load(stalling_server, "", 32, 32, 0.6, planned=[0.5]))
+        assert [len(run.latencies) for run in runs] == [0, 0, 1]
+        whole = one_after_the_other(runs, 0.2)
+        assert whole.seconds >= 0.6
+        assert whole.starts == pytest.approx([0.5])
+
+
+def test_a_server_that_is_gone_is_an_error_without_a_traceback(
+    loaders: Loaders, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gone = ServerAddress("127.0.0.1:1")
+    with pytest.raises(ServerUnreachable, match="could not be reached at 127"):
+        loaders.run(Load(gone, "", 32, 32, 0.1, callers=1))
+    assert capfd.readouterr().err == ""
+    # Its processes are still there for the next load.
+    assert loaders._processes[0].is_alive()
 
 
 def test_runs_share_the_time_and_the_calls_of_a_load() -> None:

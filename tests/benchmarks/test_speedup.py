@@ -10,9 +10,10 @@ import torch
 
 from crossfuse import synthetic
 from crossfuse.arrays import UInt8Array
+from crossfuse.bundles import resolve_model
 from crossfuse.engines import EngineDescription
 from crossfuse_bench import speedup
-from crossfuse_bench.operator_times import OperatorTime, operator_times, summed
+from crossfuse_bench.operator_times import OperatorTime, gflop_of, operator_times, summed
 from crossfuse_bench.speedup import Round, matrix_gflops, measure, report
 
 DESCRIBED = EngineDescription(
@@ -83,6 +84,15 @@ def test_a_real_model_is_profiled(mean_bundle: Path) -> None:
     assert min(entry.milliseconds for entry in times) >= 0
     order = [entry.milliseconds for entry in times]
     assert order == sorted(order, reverse=True)
+
+
+def test_the_work_of_a_quantised_model_is_that_of_the_others() -> None:
+    ir, vis = synthetic.pair(0, 64, 96)
+    models = (resolve_model("crossfuse-rt:1", (name,)) for name in ("fp32", "int8"))
+    fp32, int8 = (gflop_of(model.read(), ir[None], vis[None], threads=1) for model in models)
+    assert int8 == pytest.approx(fp32, rel=0.01)
+    # 1.69 GFLOP at 480x640, as docs/networks.md tells; little of it does not grow with pixels.
+    assert fp32 * 480 * 640 / (64 * 96) == pytest.approx(1.69, rel=0.02)
 
 
 @pytest.mark.parametrize(("factor", "word"), [(130.0, "**reached**"), (110.0, "**MISSED**")])

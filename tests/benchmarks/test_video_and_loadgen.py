@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from crossfuse.errors import EngineError
-from crossfuse_bench.loadgen import is_valid, run_scenario
+from crossfuse_bench.loadgen import is_valid, main, run_scenario
 from crossfuse_bench.report.schema import validate
 from crossfuse_bench.scenes import load_scenes
 from crossfuse_bench.server_address import ServerAddress
@@ -81,3 +81,25 @@ def test_failed_calls_are_counted(server: ServerAddress, tmp_path: Path) -> None
     )
     assert set(failures) <= {"InvalidRequest", "InvalidInput"}
     assert sum(failures.values()) > 0
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--seconds", "inf"), ("--rate", "0"), ("--height", "-1"), ("--width", "wide")],
+)
+def test_loadgen_is_given_numbers_above_0(
+    option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # At a rate of 0 LoadGen itself would never end.
+    with pytest.raises(SystemExit, match="2"):
+        main(["-o", str(tmp_path / "logs"), option, value])
+    assert f"{option}: got {value}; valid: a number above 0" in capsys.readouterr().err
+
+
+def test_loadgen_without_a_server_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("mlperf_loadgen", reason="mlcommons-loadgen is not installed")
+    with pytest.raises(SystemExit, match="1"):
+        main(["-o", str(tmp_path / "logs"), "--server", "127.0.0.1:1", "--height", "32"])
+    assert "loadgen: the server could not be reached at 127.0.0.1:1" in capsys.readouterr().err

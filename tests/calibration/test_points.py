@@ -14,6 +14,7 @@ from crossfuse.calibration import (
     Recording,
     calibrate_from_chessboard,
     calibrate_from_points,
+    read_points,
 )
 from crossfuse.calibration.geometry import corner_error, similarity
 from crossfuse.errors import InvalidInput
@@ -67,6 +68,13 @@ def test_files_of_points_that_are_wrong(tmp_path: Path, text: str, message: str)
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidInput, match=message):
         calibrate_from_points(still(IR), still(VIS), path)
+
+
+def test_a_spreadsheet_s_mark_does_not_cost_a_point(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    rows = "\n".join(f"{x},{y},{x},{y}" for x, y in [(0, 0), (99, 0), (0, 99), (99, 99)])
+    path.write_text(rows, encoding="utf-8-sig")
+    assert len(read_points(path)[0]) == 4
 
 
 def board(squares: tuple[int, int], side: int = 40) -> NDArray[np.uint8]:

@@ -50,7 +50,7 @@ def test_warm_up_runs_at_any_size(mean_bundle: Path) -> None:
 def test_the_device_buffers_of_a_gpu_give_the_same_and_own_their_result(mean_bundle: Path) -> None:
     engine = load_engine(mean_bundle, device="cpu")
     assert isinstance(engine, OnnxEngine)
-    buffers = DeviceBuffers(engine._session, 0, device_type="cpu")
+    buffers = DeviceBuffers(engine.session, 0, device_type="cpu")
     results = []
     for size, seed in (((1, 32, 32), 1), ((1, 32, 32), 2), ((2, 40, 33), 3)):
         ir, vis = batch(size, seed)

@@ -48,7 +48,9 @@ def test_a_rig_survives_its_file(tmp_path: Path) -> None:
         ({"homography": [0] * 9}, "infinity|area"),
         ({"homography": [1, 0, 900, 0, 1, 0, 0, 0, 1]}, "overlap"),
         ({"surprise": 1}, "surprise|properties"),
-        ({"ir_size": [64, "48"]}, "ir_size"),
+        ({"ir_size": [64, "48"]}, r"got '48'; valid: rig.ir_size\[1\] must be integer"),
+        ({"time_offset_ms": float("nan")}, "NaN is no number"),
+        ({"time_offset_ms": 1e7}, "got 10000000.0; valid: rig.time_offset_ms must be smaller"),
     ],
 )
 def test_a_rig_file_that_is_wrong_is_refused(
@@ -59,6 +61,24 @@ def test_a_rig_file_that_is_wrong_is_refused(
     path.write_text(json.dumps({**document, **change}), encoding="utf-8")
     with pytest.raises(InvalidInput, match=message):
         read_rig(path)
+
+
+def test_a_rig_file_as_other_programs_write_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "rig.json"
+    document = json.loads(make_rig([1, 0, 0, 0, 1, 0, 0, 0, 1]).to_json())
+    path.write_text(json.dumps({**document, "ir_size": [64.0, 48.0]}), encoding="utf-8")
+    assert read_rig(path).ir_size == (64, 48)
+    with pytest.raises(InvalidInput, match="valid: a rig file that can be read"):
+        read_rig(tmp_path / "none.json")
+    path.write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(InvalidInput, match="no JSON"):
+        read_rig(path)
+
+
+def test_a_crop_to_nothing_is_refused() -> None:
+    rig = make_rig([0.06, 0, 20, 0, 0.06, 10, 0, 0, 1])
+    with pytest.raises(InvalidInput, match="crop: got a rig with no part of the picture that both"):
+        RigAligner(rig, crop=True)
 
 
 def test_no_json_is_refused(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from crossfuse.bundles import ModelFile
 from crossfuse.engines.onnx import OnnxEngine
 from crossfuse.engines.onnx_tensorrt import ProfiledOnnxEngine, provider_options
 from crossfuse.engines.phase_clock import END, PhaseClock
-from crossfuse.engines.tensorrt_cuda import Cuda, DeviceMemory, PinnedMemory
+from crossfuse.engines.tensorrt_cuda import Cuda
 from crossfuse.engines.tensorrt_profiles import ONE_PROFILE
 from crossfuse.engines.tensorrt_store import engines_folder
+from crossfuse.engines.tensorrt_stream import DeviceMemory, PinnedMemory
 from crossfuse.errors import InvalidInput
 from crossfuse_bench.device.calls import DeviceCalls
 
@@ -52,7 +53,7 @@ class OnnxCalls(DeviceCalls):
             if graphs:
                 options |= GRAPH_OPTIONS[device]
             self._engine = self._opened(model, device, threads, options)
-            self._session: Any = self._engine._session
+            self._session: Any = self._engine.session
             self._binding = self._bound()
         except BaseException:
             self.close()

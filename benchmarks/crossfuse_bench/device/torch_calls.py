@@ -41,7 +41,7 @@ class TorchCalls(DeviceCalls):
         engine = engines.load_torch_engine(
             rival, TORCH_RIVALS[rival], device=device, threads=threads
         )
-        self._network = engine._graph
+        self._network = engine.graph
         self._device, self._half, self._graphs = device, half, graphs
         self._description = vars(engine.describe()) | {
             "provider": f"PyTorch on {device}, {engine.provider}",

@@ -39,6 +39,15 @@ def machine_sentence(machine: Mapping[str, Any]) -> str:
     )
 
 
+def machine_name(machine: Mapping[str, Any]) -> str:
+    """What stays the same of a machine from one run to the next."""
+    gpu = machine["gpu"].partition(", clock")[0]
+    return (
+        f"{machine['processors']} processors of {machine['processor']}, {machine['system']}, "
+        f"GPU {gpu}"
+    )
+
+
 def latency(row: Row, name: str) -> str:
     """A percentile with its interval, or a dash."""
     value = row[name]
@@ -81,8 +90,11 @@ def remarks(row: Row) -> str:
         parts.append(f"every {row['interval_ms']:.1f} ms, jitter {row['jitter_ms']:.1f} ms (p90)")
     if row.get("load_s") is not None:
         parts.append(f"loaded in {row['load_s']:.2f} s, first call {row['first_ms']:.4g} ms")
-    if row.get("share_of_peak") is not None:
-        parts.append(f"{row['gflops']:.0f} GFLOP/s, {row['share_of_peak']:.0%} of peak")
+    if row.get("share_of_peak"):
+        # Of as many threads as the row has, which the other rows need not have.
+        peak = row["gflops"] / row["share_of_peak"]
+        share = f"{row['share_of_peak']:.0%} of a peak of {peak:.0f}"
+        parts.append(f"{row['gflops']:.0f} GFLOP/s, {share}")
     if row.get("memory_mb") is not None:
         parts.append(f"{row['memory_mb']:.0f} MB")
     parts.extend(f"{count} {name}" for name, count in row.get("failures", {}).items())
@@ -97,7 +109,8 @@ def quality(row: Row) -> str:
         return "-"
     if found["psnr"] is None:
         return "= fp32" if found["ssim"] == 1.0 else "-"
-    return f"{found['psnr']:.1f} dB, SSIM {found['ssim']:.4f}"
+    ssim = "no SSIM" if found["ssim"] is None else f"SSIM {found['ssim']:.4f}"
+    return f"{found['psnr']:.1f} dB, {ssim}"
 
 
 def on_gpu(rows: Iterable[Row]) -> list[Row]:

@@ -125,5 +125,6 @@ def _short(row: Row) -> str:
     if row["kind"] == "video":
         return f"{row['name']} {row['mode']}"
     if row["kind"] == "closed loop":
-        return f"closed, {row['concurrency']} callers, {row['encoding']}"
+        callers = f"{row['concurrency']} caller{'s' * (row['concurrency'] > 1)}"
+        return f"closed, {callers}, {row['encoding']}"
     return f"{row['mode']} {row['rate']:.3g}/s {row['arrivals']}, {row['encoding']}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from crossfuse.errors import InvalidInput
 from crossfuse.images import write_file
+from crossfuse.output_folder import make_output_folder
 from crossfuse_bench.machine import commit, describe_machine, versions
 from crossfuse_bench.report.cells import GPU_TIMES, on_gpu
 from crossfuse_bench.report.fits import fits
@@ -88,6 +90,13 @@ def read_report(path: Path) -> dict[str, Any]:
     return document
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse, before anything is measured, a folder that files cannot be written to."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise InvalidInput("--output", str(folder), f"a folder; {there} is none to write to")
+
+
 def write_report(document: Document, folder: Path) -> dict[str, Any]:
     """Write the four files of a report; returns what is in report.json."""
     return write_files(document.as_json(), folder)
@@ -95,12 +104,7 @@ def write_report(document: Document, folder: Path) -> dict[str, Any]:
 
 def write_files(found: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Write report.json, .csv, .md and .html of what keeps the schema; returns it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(
-            "--output", f"{folder} ({error.strerror})", "a folder that can be made"
-        ) from error
+    make_output_folder(folder)
     content = json.dumps(found, indent=1, allow_nan=False) + "\n"
     for suffix, text in (
         ("json", content),
@@ -117,17 +121,26 @@ def _csv(document: dict[str, Any]) -> str:
     columns = COLUMNS + (GPU_COLUMNS if on_gpu(document["rows"]) else ())
     writer = csv.DictWriter(table, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    same = {"commit": document["commit"], "sha256": document["sha256"]}
     for row in document["rows"]:
+        same = _of_the_part(document, row)
         lost = {
             "failed": sum(row.get("failures", {}).values()),
             "lost": sum(row.get("dropped", {}).values()),
         }
         server = {f"server_{name}": value for name, value in row.get("server", {}).items()}
         quality = row.get("quality", {})
-        first = {"provider": document["provider"]}
-        writer.writerow(first | row | quality | lost | server | _on_gpu(row) | same)
+        writer.writerow(same | row | quality | lost | server | _on_gpu(row))
     return table.getvalue()
+
+
+def _of_the_part(document: dict[str, Any], row: dict[str, Any]) -> dict[str, str]:
+    """What a row has in common with those that were measured with it."""
+    part = document["extra"]["parts"][row["part"]] if "part" in row else document
+    same = {"commit": part["commit"], "sha256": part["sha256"]}
+    # A rival is another model, and runs elsewhere: of one that was not measured neither is known.
+    return same | (
+        {"sha256": ""} if row["kind"] == "rival" else {"provider": part["identity"]["provider"]}
+    )
 
 
 def _on_gpu(row: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crossfuse.errors import InvalidInput
+from crossfuse_bench.report.cells import machine_name
 from crossfuse_bench.report.fits import fits
 from crossfuse_bench.report.markdown import sentences
 from crossfuse_bench.report.schema import SCHEMA, validate
@@ -45,7 +46,8 @@ def joined(reports: Sequence[Mapping[str, Any]], command: str) -> dict[str, Any]
                 {name: report[name] for name in OF_A_PART} | {"extra": report["extra"]}
                 for report in reports
             ],
-            "fits": fits(rows),
+            # Cost on one machine and cost on another lie on no line.
+            "fits": fits(rows) if len(_machines(reports)) == 1 else [],
             "findings": _findings(reports),
         },
     }
@@ -54,17 +56,22 @@ def joined(reports: Sequence[Mapping[str, Any]], command: str) -> dict[str, Any]
 
 
 def _findings(reports: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the parts say, and whether they are of one build."""
+    """What the parts say, and whether they are of one build and one machine."""
     commits = sorted({report["commit"] for report in reports})
-    differ = [f"The parts are of different commits: {', '.join(commits)}"] * (len(commits) > 1)
+    machines = _machines(reports)
     return [
-        *differ,
+        *[f"The parts are of different commits: {', '.join(commits)}"] * (len(commits) > 1),
+        *[f"The parts are of different machines: {'; '.join(machines)}"] * (len(machines) > 1),
         *(
             f"Part {number}: {line}"
             for number, report in enumerate(reports, 1)
             for line in sentences({**report["extra"], "fits": []})
         ),
     ]
+
+
+def _machines(reports: Sequence[Mapping[str, Any]]) -> list[str]:
+    return sorted({machine_name(report["machine"]) for report in reports})
 
 
 def _without_part(row: Mapping[str, Any]) -> dict[str, Any]:

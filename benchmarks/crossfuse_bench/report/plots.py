@@ -9,7 +9,8 @@ from html import escape
 
 WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 12, 44
-BAR, BAR_GAP, LABEL = 22, 10, 186
+BAR, BAR_GAP, LABEL, TOTAL = 22, 10, 208, 62
+FEW_MARKS = 3
 COLOURS = 6
 """How many classes c0 ... c5 the style sheet has."""
 
@@ -74,15 +75,18 @@ def stacked_bars(title: str, bars: Sequence[tuple[str, Sequence[tuple[str, float
     for row, (label, parts) in enumerate(bars):
         top, left = TOP + row * (BAR + BAR_GAP), float(LABEL)
         drawn.append(
-            f'<text x="{LABEL - 8}" y="{top + 15}" text-anchor="end">{escape(label)}</text>'
+            f'<text class="bar" x="{LABEL - 8}" y="{top + 15}" text-anchor="end">'
+            f"{escape(label)}</text>"
         )
         for number, (name, value) in enumerate(parts):
-            width = (WIDTH - RIGHT - LABEL) * value / longest
+            width = (WIDTH - RIGHT - LABEL - TOTAL) * value / longest
             drawn.append(
                 f'<rect class="c{number % COLOURS}" x="{left:.1f}" y="{top}" width="{width:.1f}" '
                 f'height="{BAR}"><title>{escape(name)}: {value:.3g} ms</title></rect>'
             )
             left += width
+        total = sum(value for _, value in parts)
+        drawn.append(f'<text class="bar" x="{left + 6:.1f}" y="{top + 15}">{total:.3g} ms</text>')
     legend = "".join(
         f'<li class="c{number % COLOURS}">{escape(name)}</li>'
         for number, (name, _) in enumerate(bars[0][1])
@@ -155,4 +159,6 @@ def _marks(values: Sequence[float], *, log: bool) -> list[float]:
     powers = range(math.floor(low), math.ceil(high) + 1)
     every = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
     marks = [mark for mark in every if low - 1e-9 <= math.log10(mark) <= high + 1e-9]
-    return marks[:: 1 + len(marks) // 8] or [values[0]]
+    if len(marks) < FEW_MARKS:  # of a range that narrow, others are as round
+        return _steps(10**low, 10**high)
+    return marks[:: 1 + len(marks) // 8]
