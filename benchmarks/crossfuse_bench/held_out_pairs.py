@@ -21,10 +21,15 @@ STEMS = {"msrs": slice(9, None, 10), "roadscene": slice(9, None, 10), "tno_golde
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOutPair:
-    """Infrared and brightness of the visible picture, uint8 HxW."""
+    """Infrared, uint8 HxW, and visible picture, uint8 HxWx3 RGB or HxW."""
 
     ir: UInt8Array
-    luma: UInt8Array
+    vis: UInt8Array
+
+    @property
+    def luma(self) -> UInt8Array:
+        """Brightness of the visible picture, uint8 HxW."""
+        return to_grey(self.vis)
 
 
 def held_out_pairs(data: Path, name: str) -> Iterator[HeldOutPair]:
@@ -33,7 +38,7 @@ def held_out_pairs(data: Path, name: str) -> Iterator[HeldOutPair]:
     visible = PictureFolder("vis", data / name / "vis")
     for stem in sorted(infrared.stems)[STEMS[name]]:
         ir = to_grey(read_infrared(infrared.find(stem)))
-        yield HeldOutPair(ir, to_grey(read_visible(visible.find(stem))))
+        yield HeldOutPair(ir, read_visible(visible.find(stem)))
 
 
 class Checkpoint:

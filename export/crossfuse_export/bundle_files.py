@@ -47,7 +47,8 @@ def make_manifest(
         ),
         quality=Quality(
             pictures="; ".join(entry.pictures for entry in held_out) or "none",
-            profile="corrected",
+            # The trainer measures by the profile of its recipe, and records it with its options.
+            profile=record.training.options.get("validation", {}).get("profile", "unknown"),
             metrics={
                 f"{metric} ({entry.pictures})": value
                 for entry in held_out

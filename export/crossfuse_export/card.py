@@ -53,8 +53,8 @@ def write_card(
             for name, value in held_out.metrics.items()
         ),
         "",
-        "SSIM is the mean over both sources, Gaussian window 11/1.5, data range 255; "
-        "SCD the sum of the correlations of differences; both on luma.",
+        f"Profile `{manifest.quality.profile}` of `crossfuse.metrics`, which states what each is; "
+        "on luma.",
         "",
         "## Files",
         "",

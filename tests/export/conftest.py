@@ -52,7 +52,7 @@ def student_checkpoint(student: nn.Module, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("training") / "checkpoint"
     record = TrainingRecord(
         recipe="a test",
-        options={"seed": 1},
+        options={"seed": 1, "validation": {"profile": "cddfuse"}},
         data=({"name": "night", "licence": "ours", "split": "all"},),
         git_commit=git_commit(),
         held_out=(HeldOut("2 pairs", {"SSIM": 0.5}),),

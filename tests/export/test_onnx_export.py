@@ -57,6 +57,7 @@ def test_bundle(student_checkpoint: Path, tmp_path: Path) -> None:
     assert (manifest.name, manifest.version, manifest.head) == ("tiny", 3, "bounded")
     assert manifest.variant["quarter_channels"] == 12
     assert manifest.macs_480x640 > manifest.parameters > 0
+    assert manifest.quality.profile == "cddfuse"
     assert {name: file.weights for name, file in manifest.files.items()} == {
         "fp32": "fp32",
         "fp16": "fp16",
@@ -71,6 +72,7 @@ def test_bundle(student_checkpoint: Path, tmp_path: Path) -> None:
         "For tests only.",
         "| night | ours | all |",
         "0.500",
+        "Profile `cddfuse`",
         "prove its weights and its types only",
     ):
         assert expected in card

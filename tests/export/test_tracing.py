@@ -96,7 +96,9 @@ class LightBlocks(nn.Module):
         self.cnn = CnnFusion(4, borders="reflect")
         self.cssa = Cssa(kernel=3, threshold=0.5)
         self.normalise = Normaliser("entmax15")
-        self.skip = WeightedSkip(4, DeepShares(absolute=True), gates="attention", learned=False)
+        self.skip = WeightedSkip(
+            4, DeepShares(absolute=True, inside=True), gates="attention", learned=False
+        )
         self.scalar = skip_gate("scalar", 4, 0.5)
         self.last = nn.Conv2d(4, 1, 1)
         self.head = ClampedHead(30.0, 127.5)

@@ -123,7 +123,7 @@ def test_unknown_names_list_the_valid_ones() -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("quarter_channels", 0), ("sixteenth_layers", 1.5), ("largest_gain", 0), ("head", "minmax")],
+    [("quarter_channels", 0), ("sixteenth_layers", 1.5), ("margin", 8), ("head", "minmax")],
 )
 def test_numbers_that_make_no_network(option: str, value: object) -> None:
     with pytest.raises(InvalidInput, match=option):

@@ -182,7 +182,9 @@ def test_teacher_pictures_are_found_and_checked(root: Path, open_town: Open) -> 
     (root / "fused/00002D.png").unlink()
     with pytest.raises(InvalidInput, match=r"2 that .*40x56; valid.*no picture 00002D"):
         open_town(teacher=root / "fused")
-    with pytest.raises(InvalidInput, match="teacher: got no folder"):
+    with pytest.raises(
+        InvalidInput, match=r"distill\.teacher: got no folder .*; valid: a checkpoint, or"
+    ):
         open_town(teacher=root / "nowhere")
 
 

@@ -50,10 +50,11 @@ def test_a_step_that_was_made_again_counts_once(tmp_path: Path) -> None:
         ('{"kind": "train", "step": 1}', "KeyError: 'pairs_seen'"),
         ('{"kind": "train", "step": "x", "pairs_seen": 1, "total": 1}', "ValueError"),
         ("[1, 2]", "line 1: got"),
+        ('{"kind": "tra{"kind": "train"}', "line 1: got"),
     ],
 )
 def test_a_log_of_something_else_is_refused(tmp_path: Path, line: str, message: str) -> None:
-    (tmp_path / "metrics.jsonl").write_text(line)
+    (tmp_path / "metrics.jsonl").write_text(line + "\n")
     with pytest.raises(InvalidInput, match=message):
         read_curves(tmp_path / "metrics.jsonl")
 

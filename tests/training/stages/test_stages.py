@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +69,15 @@ def test_a_short_run_of_every_stage_leaves_a_whole_run_folder(
     assert record["environment"]["processes"] == 1
     assert {entry["split"] for entry in record["data"]} == {"train", "held-out"}
     assert record["best"] == result.best
+    with (tmp_path / "run" / "data.csv").open() as file:
+        listed = list(csv.DictReader(file))
+    assert len(listed) == sum(entry["pairs"] for entry in record["data"])
+    for entry in record["data"]:
+        part = [
+            row for row in listed if (row["set"], row["split"]) == (entry["set"], entry["split"])
+        ]
+        text = "".join(f"{row['sha256']}  {row['stem']}\n" for row in part)
+        assert hashlib.sha256(text.encode()).hexdigest() == entry["sha256"]
     lines = list(map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()))
     assert [line["step"] for line in lines if line["kind"] == "train"] == [2, 4, 6]
     held_out = [line for line in lines if line["kind"] == "validation"]

@@ -142,7 +142,11 @@ def _teacher_folder(teacher: Path | None, source: DataSet, sets: Sequence[DataSe
         return folder
     if len(sets) == 1 and teacher.is_dir():
         return teacher
-    raise InvalidInput("teacher", f"no folder {folder}", "a folder of fused pictures for each set")
+    raise InvalidInput(
+        "distill.teacher",
+        f"no folder {folder}",
+        "a checkpoint, or a folder with one of fused pictures for each set",
+    )
 
 
 def _subset(pairs: tuple[PairFiles, ...], size: int | None) -> tuple[PairFiles, ...]:

@@ -37,7 +37,8 @@ class EagerEngine(Engine):
 
     def __init__(self, source: Source, *, device: str = "cpu") -> None:
         self._device = torch.device(device)
-        self._graph = self._build(FusionGraph(source.network).eval().to(self._device))
+        self.graph = self._build(FusionGraph(source.network).eval().to(self._device))
+        """What `fuse` calls with tensors on the device; measurements call it themselves."""
         self._description = EngineDescription(
             name=source.name,
             version=1,
@@ -56,7 +57,7 @@ class EagerEngine(Engine):
     def fuse(self, ir: UInt8Array, vis: UInt8Array) -> UInt8Array:
         """Fuse ir [B,H,W] and vis [B,H,W,3] RGB, both uint8, into uint8 [B,H,W,3] RGB."""
         with torch.no_grad():
-            fused = self._graph(
+            fused = self.graph(
                 torch.from_numpy(ir).to(self._device), torch.from_numpy(vis).to(self._device)
             )
         result: UInt8Array = fused.cpu().numpy()

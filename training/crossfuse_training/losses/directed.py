@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from crossfuse_training.losses.structure import gaussian_line
 from crossfuse_training.losses.terms import Term
 from crossfuse_training.rules import require, require_name
 
@@ -135,9 +136,7 @@ def mean_ssim(fused: Tensor, ir: Tensor, luma: Tensor) -> Tensor:
 
 
 def _blur(images: Tensor) -> Tensor:
-    position = torch.arange(_SSIM_WINDOW, device=images.device) - _SSIM_WINDOW // 2
-    kernel = torch.exp(-(position**2) / (2 * _SSIM_SIGMA**2))
-    kernel = (kernel / kernel.sum()).to(images.dtype)
+    kernel = gaussian_line(_SSIM_WINDOW, _SSIM_SIGMA, images)
     rows = F.conv2d(images, kernel.view(1, 1, 1, -1), stride=(1, 2))
     return F.conv2d(rows, kernel.view(1, 1, -1, 1), stride=(2, 1))
 

@@ -85,10 +85,15 @@ def similarity_maps(a: Tensor, b: Tensor, kernel: Tensor, span: float) -> tuple[
 
 def gaussian(window: int, sigma: float, like: Tensor) -> Tensor:
     """The square Gaussian window [window, window] that adds up to 1."""
+    line = gaussian_line(window, sigma, like)
+    return line[:, None] * line
+
+
+def gaussian_line(window: int, sigma: float, like: Tensor) -> Tensor:
+    """One side of it, [window], which adds up to 1 too."""
     position = torch.arange(window, dtype=like.dtype, device=like.device) - window // 2
     line = torch.exp(-(position**2) / (2 * sigma**2))
-    line = line / line.sum()
-    return line[:, None] * line
+    return line / line.sum()
 
 
 @functools.cache

@@ -17,7 +17,12 @@ UPSAMPLINGS = ("nearest", "bilinear")
 
 def require_types(config: EncoderConfig) -> None:
     """Refuse a field whose value is not of the type of its default (a whole float may be int)."""
-    kinds = {str: "a name", bool: "true or false", int: "a whole number", float: "a number"}
+    kinds = {
+        str: "a name, in quotes if it is a number",
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+    }
     for field in fields(config):
         value, kind = getattr(config, field.name), type(field.default)
         fits = type(value) is kind or (kind is float and type(value) is int)

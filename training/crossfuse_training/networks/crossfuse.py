@@ -118,7 +118,7 @@ def _light_block(config: CrossFuseConfig, channels: int) -> nn.Module:
 def _deep_skip(config: CrossFuseConfig) -> nn.Module:
     return WeightedSkip(
         config.deep_channels,
-        DeepShares(absolute=config.deep_weights == "absolute"),
+        DeepShares(absolute=config.deep_weights == "absolute", inside=config.boxes_inside),
         gates=config.skip_gates,
         learned=config.learned_weights in ("deep", "both"),
     )
@@ -145,7 +145,7 @@ def _shallow_skip(config: CrossFuseConfig) -> nn.Module:
         return BlockSkip(_light_block(config, config.shallow_channels))
     return WeightedSkip(
         config.shallow_channels,
-        ShallowShares(),
+        ShallowShares(inside=config.boxes_inside),
         gates=config.skip_gates,
         learned=config.learned_weights in ("shallow", "both"),
         ir_scale=config.shallow_ir_scale,

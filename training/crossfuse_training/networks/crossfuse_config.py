@@ -11,11 +11,10 @@ from crossfuse_training.networks.config import (
     ACTIVATIONS,
     UPSAMPLINGS,
     AutoEncoderConfig,
-    EncoderConfig,
 )
+from crossfuse_training.networks.fusion_block_config import FusionBlockConfig
 from crossfuse_training.rules import require, require_name
 
-FUSION_BLOCKS = ("cam", "cnn", "gaff", "cssa")
 NORMALISERS = ("softmax", "sparsemax", "entmax15")
 TEMPERATURES = ("none", "global", "per_head")
 SKIP_GATES = ("none", "scalar", "channel", "attention")
@@ -27,27 +26,12 @@ HEADS = ("minmax", "bounded", "affine")
 
 
 @dataclass(frozen=True)
-class CrossFuseConfig(EncoderConfig):
+class CrossFuseConfig(FusionBlockConfig):
     """The fusion network: two encoders, fusion blocks, a decoder with skips, an output head."""
 
     pad_input: bool = False
     """Extend pictures to multiples of 8 pixels below and to the right, and crop the result. The
     published way extends the decoder's maps on all sides, which moves them by up to 3 pixels."""
-
-    fusion_block: str = "cam"
-    """What joins the two modalities: cam (cross-attention), cnn, gaff or cssa."""
-    fusion_stages: str = "4"
-    """Where it does: 1 shallow, 2 at 1/2, 3 at 1/4, 4 deep. Without 4 the deep block is the cam."""
-    gaff_reduction: int = 4
-    """Squeeze-excite reduction of gaff."""
-    gaff_shared: bool = False
-    """One inter-modality convolution in place of one for each modality; the same function."""
-    gaff_bottleneck: bool = False
-    """Merge by two convolutions with a ReLU between in place of one."""
-    cssa_kernel: int = 3
-    """Neighbouring channels that the channel attention of cssa sees; odd."""
-    cssa_threshold: float = 0.5
-    """A channel whose attention is below this is taken from the other modality."""
 
     tile: int = 32
     """Side of the attention tiles in deep positions (8 pixels each)."""
@@ -74,6 +58,8 @@ class CrossFuseConfig(EncoderConfig):
 
     deep_weights: str = "signed"
     """Shares of the deep skip: of the signed local sums, or of their absolute values (bounded)."""
+    boxes_inside: bool = False
+    """Local sums at the border are of what lies inside; the published ones see zeros outside."""
     shallow_ir_scale: float = 0.5
     shallow_vis_scale: float = 1.0
     skip_gates: str = "none"
@@ -103,35 +89,11 @@ class CrossFuseConfig(EncoderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_fusion()
+        self._check_deep_fusion()
         self._check_attention()
         self._check_decoder()
 
-    def _check_fusion(self) -> None:
-        require_name("fusion_block", self.fusion_block, FUSION_BLOCKS)
-        stages = self.fusion_stages
-        require(
-            stages != "" and stages == "".join(sorted(set(stages))) and set(stages) <= set("1234"),
-            "fusion_stages",
-            stages,
-            "some of the digits 1234 in rising order, such as 4, 14 or 1234",
-        )
-        require(
-            self.fusion_block in ("gaff", "cssa") or stages == "4",
-            "fusion_stages",
-            stages,
-            f"4 with fusion_block={self.fusion_block}; gaff and cssa go to any stage",
-        )
-        require(self.gaff_reduction >= 1, "gaff_reduction", self.gaff_reduction, "1 or more")
-        require(
-            self.cssa_kernel >= 1 and self.cssa_kernel % 2 == 1,
-            "cssa_kernel",
-            self.cssa_kernel,
-            "an odd number, such as 3",
-        )
-        require(
-            0 < self.cssa_threshold < 1, "cssa_threshold", self.cssa_threshold, "above 0, below 1"
-        )
+    def _check_deep_fusion(self) -> None:
         require(
             self.residual_gates or self.residual_base == 0,
             "residual_base",
@@ -216,16 +178,6 @@ class CrossFuseConfig(EncoderConfig):
     def token_width(self) -> int:
         """Width of a token of the deep attention."""
         return self.deep_channels * self.patch * self.patch
-
-    @property
-    def has_deep_cam(self) -> bool:
-        """Whether the cross-attention module joins the deep features."""
-        return self.fusion_block == "cam" or "4" not in self.fusion_stages
-
-    @property
-    def has_shallow_skip(self) -> bool:
-        """Whether the computed shallow weights are used (no block takes their place)."""
-        return "1" not in self.fusion_stages
 
     @property
     def tracing_side(self) -> int:

@@ -52,6 +52,7 @@ VARIANTS = {
             largest_gain=1.0,
             offset_scale=128.0,
             mean_input=True,
+            margin=16,
             lift=0.75,
             head="bounded",
         ),

@@ -18,9 +18,13 @@ from crossfuse_training.networks.skip_gates import skip_gate
 _EPSILON = 1e-6
 
 
-def box_sum(features: Tensor) -> Tensor:
-    """Mean over 3x3 positions (zero outside) of the sum over channels: [B,C,h,w] to [B,1,h,w]."""
-    return F.avg_pool2d(at_least_single(features).sum(1, keepdim=True), 3, stride=1, padding=1)
+def box_sum(features: Tensor, *, inside: bool) -> Tensor:
+    """Mean over 3x3 positions of the sum over channels: [B,C,h,w] to [B,1,h,w].
+
+    `inside` leaves positions beyond the border out of the mean; otherwise they count as zeros.
+    """
+    total = at_least_single(features).sum(1, keepdim=True)
+    return F.avg_pool2d(total, 3, stride=1, padding=1, count_include_pad=not inside)
 
 
 def shares(ir: Tensor, vis: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,12 +43,14 @@ def signed_shares(ir: Tensor, vis: Tensor) -> tuple[Tensor, Tensor]:
 class DeepShares(nn.Module):
     """Shares of the deep features by their box sums; bounded by 0..1 only if those are absolute."""
 
-    def __init__(self, *, absolute: bool) -> None:
+    def __init__(self, *, absolute: bool, inside: bool) -> None:
         super().__init__()
         self.absolute = absolute
+        self.inside = inside
 
     def forward(self, ir: Tensor, vis: Tensor) -> tuple[Tensor, Tensor]:
-        ir_sum, vis_sum = box_sum(ir.detach()), box_sum(vis.detach())
+        ir_sum = box_sum(ir.detach(), inside=self.inside)
+        vis_sum = box_sum(vis.detach(), inside=self.inside)
         if self.absolute:
             return shares(ir_sum.abs(), vis_sum.abs())
         return signed_shares(ir_sum, vis_sum)
@@ -53,9 +59,14 @@ class DeepShares(nn.Module):
 class ShallowShares(nn.Module):
     """Shares of the shallow features by their distance from the box sum, channel by channel."""
 
+    def __init__(self, *, inside: bool) -> None:
+        super().__init__()
+        self.inside = inside
+
     def forward(self, ir: Tensor, vis: Tensor) -> tuple[Tensor, Tensor]:
         ir, vis = at_least_single(ir.detach()), at_least_single(vis.detach())
-        return shares((ir - box_sum(ir)).abs(), (vis - box_sum(vis)).abs())
+        ir_sum, vis_sum = (box_sum(features, inside=self.inside) for features in (ir, vis))
+        return shares((ir - ir_sum).abs(), (vis - vis_sum).abs())
 
 
 class ShareCorrection(nn.Module):

@@ -23,6 +23,9 @@ from crossfuse_training.networks.local_contrast import local_contrast
 from crossfuse_training.rules import require, require_name
 
 PATCH = 4
+
+# Pixels between two positions at the coarsest resolution: a margin of whole ones moves no position.
+COARSEST = 16
 HEADS = ("bounded",)
 
 
@@ -44,6 +47,9 @@ class StudentConfig:
     """Grey levels for one unit of the last convolution's offset."""
     mean_input: bool
     """Every pixel also knows the means of both pictures: what is warm depends on the scene."""
+    margin: int
+    """Pixels of the mirrored picture that the body sees around it; with 0 it sees zeros there, and
+    the fused picture has a lighter rim where the infrared is cold and the visible bright."""
     lift: float
     """Share by which local contrast is raised in the end, where there is light and little of it."""
     head: str
@@ -61,6 +67,12 @@ class StudentConfig:
         for field in ("largest_gain", "offset_scale"):
             value = getattr(self, field)
             require(isinstance(value, int | float) and value > 0, field, value, "a number above 0")
+        require(
+            self.margin in (0, COARSEST),
+            "margin",
+            self.margin,
+            f"0 or {COARSEST}: a picture of 32 pixels cannot be mirrored further",
+        )
         require(0 <= self.lift <= 1, "lift", self.lift, "0 to 1")
         require(isinstance(self.mean_input, bool), "mean_input", self.mean_input, "true or false")
         require_name("head", self.head, HEADS)
@@ -72,11 +84,19 @@ class StudentConfig:
 
 
 class PatchStem(nn.Conv2d):
-    """Features of the patches of an image in 0..255; a last patch cut off is filled with zeros."""
+    """Features of the patches of an image in 0..255 and of its mirrored margin.
+
+    What a last patch lacks is mirrored too.
+    """
+
+    def __init__(self, outputs: int, *, margin: int, bias: bool) -> None:
+        super().__init__(1, outputs, PATCH, PATCH, bias=bias)
+        self.margin = margin
 
     def forward(self, image: Tensor) -> Tensor:
         # The scale goes into the weights, where an exporter folds it away, not over the picture.
-        whole = F.pad(image, (0, PATCH - 1, 0, PATCH - 1))
+        before, after = self.margin, self.margin + PATCH - 1
+        whole = F.pad(image, (before, after, before, after), mode="reflect")
         return F.conv2d(whole, self.weight / 255, self.bias, stride=PATCH)
 
 
@@ -88,8 +108,8 @@ class Student(nn.Module):
         self.config = config
         quarter, eighth = config.quarter_channels, config.eighth_channels
         sixteenth = config.sixteenth_channels
-        self.ir_stem = PatchStem(1, quarter, PATCH, PATCH)
-        self.vis_stem = PatchStem(1, quarter, PATCH, PATCH, bias=False)
+        self.ir_stem = PatchStem(quarter, margin=config.margin, bias=True)
+        self.vis_stem = PatchStem(quarter, margin=config.margin, bias=False)
         self.mean_stem = mean_stem(2, quarter) if config.mean_input else None
         self.quarter = _conv3(quarter, quarter)
         self.to_eighth = _conv3(quarter, eighth, stride=2)
@@ -112,15 +132,16 @@ class Student(nn.Module):
     def forward(self, ir: Tensor, vis: Tensor) -> Tensor:
         check_pair(ir, vis)
         features = self._features(ir, vis)
-        ir_gain = _pixels(self.config.largest_gain * F.hardsigmoid(self.ir_gain(features)), ir)
-        vis_gain = _pixels(self.config.largest_gain * F.hardsigmoid(self.vis_gain(features)), ir)
-        offset = _pixels(self.config.offset_scale * self.offset(features), ir)
+        largest = self.config.largest_gain
+        ir_gain = self._pixels(largest * F.hardsigmoid(self.ir_gain(features)), ir)
+        vis_gain = self._pixels(largest * F.hardsigmoid(self.vis_gain(features)), ir)
+        offset = self._pixels(self.config.offset_scale * self.offset(features), ir)
         plain = self.output_head(ir_gain * ir + vis_gain * vis + offset)
         fused: Tensor = self.local_contrast(plain)
         return fused
 
     def _features(self, ir: Tensor, vis: Tensor) -> Tensor:
-        """Features [B,C,ceil(H/4),ceil(W/4)]."""
+        """Features of every patch of the pictures and of their margin, [B,C,h,w]."""
         stem = self.ir_stem(ir) + self.vis_stem(vis)
         if self.mean_stem is not None:
             means = torch.cat([picture_mean(ir), picture_mean(vis)], dim=1)
@@ -133,6 +154,11 @@ class Student(nn.Module):
             deep = F.relu(deep + layer(deep))
         eighth = F.relu(self.merge_eighth(eighth + _double(self.up_to_eighth(deep), eighth)))
         return F.relu(self.merge_quarter(quarter + _double(self.up_to_quarter(eighth), quarter)))
+
+    def _pixels(self, patches: Tensor, like: Tensor) -> Tensor:
+        """The numbers of each patch laid out as its pixels, without the margin around `like`."""
+        margin = self.config.margin
+        return _cut(F.pixel_shuffle(patches, PATCH)[:, :, margin:, margin:], like)
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -157,11 +183,6 @@ def _conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 def _double(features: Tensor, like: Tensor) -> Tensor:
     """Features at twice the size, cut to the height and width of `like`."""
     return _cut(F.interpolate(features, scale_factor=2.0, mode="nearest"), like)
-
-
-def _pixels(patches: Tensor, like: Tensor) -> Tensor:
-    """The numbers of each patch laid out as its pixels, cut to the height and width of `like`."""
-    return _cut(F.pixel_shuffle(patches, PATCH), like)
 
 
 def _cut(features: Tensor, like: Tensor) -> Tensor:

@@ -1,13 +1,10 @@
 """The lines of `metrics.jsonl` as curves over the pairs of pictures seen.
 
-A run that was killed and resumed wrote the steps after its last checkpoint twice: the later line
-of a step counts. Nothing is read from file names, so no epoch 10 comes before epoch 2, and each
-line stands for itself, so no value is counted twice.
+Each line stands for itself and says its own step; where two say the same one, the later counts.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossfuse.errors import InvalidInput
+from crossfuse_training.runs.metrics_log import read_metrics
 
 TRAINING_LOSS = "training loss"
 HELD_OUT_LOSS = "held-out loss"
@@ -53,7 +51,7 @@ class Curve:
 def read_curves(path: Path) -> dict[str, Curve]:
     """Training loss, held-out loss, and each metric measured on held-out pictures on the way."""
     points: dict[str, dict[int, tuple[float, float]]] = {}
-    for entry in _entries(path):
+    for entry in read_metrics(path):
         try:
             step, seen = int(entry["step"]), float(entry["pairs_seen"])
             for name, value in _values(entry).items():
@@ -78,21 +76,3 @@ def _values(entry: Mapping[str, Any]) -> dict[str, float | None]:
     if entry["kind"] == "validation":
         return {HELD_OUT_LOSS: entry["loss"], **entry.get("metrics", {})}
     return {}
-
-
-def _entries(path: Path) -> list[dict[str, Any]]:
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InvalidInput(str(path), str(error.strerror), "the log of a run") from None
-    entries = []
-    for number, line in enumerate(lines, 1):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            # A run that was killed may have left half a line, last or before its continuation.
-            continue
-        if not isinstance(entry, dict):
-            raise InvalidInput(f"{path}, line {number}", repr(entry)[:80], "a JSON object")
-        entries.append(entry)
-    return entries

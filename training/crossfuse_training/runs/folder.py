@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from crossfuse.errors import InvalidInput, OutputError
 from crossfuse.images import write_file
+from crossfuse_training.data import ListedPair
 from crossfuse_training.recipe import Recipe, differences, read_recipe
 from crossfuse_training.recipe_reader import as_table
 from crossfuse_training.runs.file_names import (
     BEST_NAME,
     CHECKPOINTS_NAME,
+    DATA_NAME,
     HELD_OUT_NAME,
     LOG_NAME,
     RECIPE_NAME,
@@ -33,6 +38,7 @@ class RunFolder:
         self.path = path
         self.recipe = path / RECIPE_NAME
         self.record = path / RUN_NAME
+        self.data = path / DATA_NAME
         self.metrics = MetricsLog(path / LOG_NAME)
         self.held_out = path / HELD_OUT_NAME
         self.events = path / "events"
@@ -61,7 +67,8 @@ class RunFolder:
             self._check_recipe(recipe)
             return
         # What was refused after its folder was made, such as too large a crop, was no run yet.
-        own = {self.recipe, self.events, self.previews, self.checkpoints, self.state, self.needs}
+        folders = {self.events, self.previews, self.checkpoints, self.state, self.needs}
+        own = {self.recipe, self.data, *folders}
         if self.path.is_dir() and set(self.path.iterdir()) - own:
             raise InvalidInput(
                 "output", f"{self.path}, which holds other files", "a new or an empty folder"
@@ -90,6 +97,14 @@ class RunFolder:
             return {}
         content: dict[str, Any] = json.loads(self.record.read_text(encoding="utf-8"))
         return content
+
+    def write_data(self, pairs: Sequence[ListedPair]) -> None:
+        """Replace data.csv: every pair with its hash."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(["set", "split", "stem", "sha256"])
+        rows.writerows([pair.set, pair.split, pair.stem, pair.sha256] for pair in pairs)
+        write_file(self.data, text.getvalue().encode())
 
     def write_held_out(self, content: dict[str, Any]) -> None:
         """Replace held_out.json."""

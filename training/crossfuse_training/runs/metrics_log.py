@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from crossfuse.errors import OutputError
+from crossfuse.errors import InvalidInput, OutputError
 from crossfuse.images import write_file
+
+_SHOWN = 80
+"""Characters of a wrong line in a message."""
 
 
 class MetricsLog:
@@ -29,17 +32,27 @@ class MetricsLog:
 
     def cut_after(self, step: int) -> None:
         """Drop what a killed run wrote after the step that it is resumed from."""
+        if not self.path.is_file():
+            return
         kept = [entry for entry in read_metrics(self.path) if entry["step"] <= step]
         write_file(self.path, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
     """The entries of a metrics.jsonl; a last line that a killed run left unfinished is no entry."""
-    if not path.is_file():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n"):
-            yield json.loads(line)
+    try:
+        *lines, _unfinished = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InvalidInput(str(path), str(error.strerror), "the log of a run") from None
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict):
+            shown = repr(line.decode(errors="replace")[:_SHOWN])
+            raise InvalidInput(f"{path}, line {number}", shown, "a JSON object")
+        yield entry
 
 
 def finite(value: Any) -> Any:

@@ -104,6 +104,7 @@ def _train(
     )
     if workers.is_first:
         folder.begin(recipe)
+        folder.write_data(data.listing())
 
     def train_first(need: Recipe, below: Path) -> None:
         _train(need, below, workers, data_root, resume=below.exists(), skip_bad=skip_bad)
