@@ -26,6 +26,7 @@ from crossfuse_export.tracing import module_of
 
 ENDS = "first and last convolutions"
 ATTENTION = "convolutions of attention"
+BESIDE = "convolutions beside those"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def quantise(
 
     `measure` raises QualityMissed where the bar is missed. The first and the last convolutions stay
     in float: their errors go straight into the picture, and they gain no time (they have one
-    channel, or feed operators in float). Attention's join them where the bar is missed.
+    channel, or feed operators in float). Where the bar is missed attention's join them, then those
+    next to all of these.
     """
     convs = frozenset(node.name for node in model.graph.node if node.op_type == "Conv")
     ends = end_convolutions(model)
@@ -61,8 +63,11 @@ def quantise(
             "valid: one that has something to quantise"
         )
     steps: list[tuple[tuple[str, ...], frozenset[str]]] = [((ENDS,), ends)]
-    if attention and convs - ends - attention:
+    if attention:
         steps.append(((ENDS, ATTENTION), ends | attention))
+    parts, in_float = steps[-1]
+    steps.append(((*parts, BESIDE), in_float | neighbours(model, in_float)))
+    steps = [(parts, in_float) for parts, in_float in steps if convs - in_float]
     while True:
         parts, in_float = steps.pop(0)
         result = to_int8(model, calibration, in_float)
@@ -135,6 +140,23 @@ def end_convolutions(model: onnx.ModelProto) -> frozenset[str]:
         if is_conv or used:
             ahead.update(node.input)
     return frozenset((*first, *last, *blurs))
+
+
+def neighbours(model: onnx.ModelProto, of: Collection[str]) -> frozenset[str]:
+    """Convolutions with no other one between them and one of those named."""
+    before: dict[str, frozenset[str]] = {}
+    """The nearest convolutions behind each tensor."""
+    found = set[str]()
+    for node in model.graph.node:
+        nearest = frozenset[str]().union(*(before.get(name, ()) for name in node.input))
+        if node.op_type == "Conv":
+            if nearest.intersection(of):
+                found.add(node.name)
+            if node.name in of:
+                found.update(nearest)
+            nearest = frozenset((node.name,))
+        before.update(dict.fromkeys(node.output, nearest))
+    return frozenset(found.difference(of))
 
 
 def _keep_float_beside(model: onnx.ModelProto) -> None:
