@@ -84,9 +84,10 @@ class StudentConfig:
 
 
 class PatchStem(nn.Conv2d):
-    """Features of the patches of an image in 0..255 and of its mirrored margin.
+    """Features of the patches of an image in 0..255 and of what is mirrored around it.
 
-    What a last patch lacks is mirrored too.
+    That is the margin, and what the sides lack to multiples of the coarsest resolution, so that
+    maps of all resolutions fit each other.
     """
 
     def __init__(self, outputs: int, *, margin: int, bias: bool) -> None:
@@ -95,8 +96,11 @@ class PatchStem(nn.Conv2d):
 
     def forward(self, image: Tensor) -> Tensor:
         # The scale goes into the weights, where an exporter folds it away, not over the picture.
-        before, after = self.margin, self.margin + PATCH - 1
-        whole = F.pad(image, (before, after, before, after), mode="reflect")
+        below, right = (
+            (side + COARSEST - 1) // COARSEST * COARSEST - side + self.margin
+            for side in image.shape[2:]
+        )
+        whole = F.pad(image, (self.margin, right, self.margin, below), mode="reflect")
         return F.conv2d(whole, self.weight / 255, self.bias, stride=PATCH)
 
 
@@ -152,13 +156,14 @@ class Student(nn.Module):
         deep = F.relu(self.to_sixteenth(eighth))
         for layer in self.sixteenth:
             deep = F.relu(deep + layer(deep))
-        eighth = F.relu(self.merge_eighth(eighth + _double(self.up_to_eighth(deep), eighth)))
-        return F.relu(self.merge_quarter(quarter + _double(self.up_to_quarter(eighth), quarter)))
+        eighth = F.relu(self.merge_eighth(eighth + _double(self.up_to_eighth(deep))))
+        return F.relu(self.merge_quarter(quarter + _double(self.up_to_quarter(eighth))))
 
     def _pixels(self, patches: Tensor, like: Tensor) -> Tensor:
         """The numbers of each patch laid out as its pixels, without the margin around `like`."""
-        margin = self.config.margin
-        return _cut(F.pixel_shuffle(patches, PATCH)[:, :, margin:, margin:], like)
+        begin, (height, width) = self.config.margin, like.shape[2:]
+        laid_out = F.pixel_shuffle(patches, PATCH)
+        return laid_out[:, :, begin : begin + height, begin : begin + width]
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -180,10 +185,6 @@ def _conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
 
 
-def _double(features: Tensor, like: Tensor) -> Tensor:
-    """Features at twice the size, cut to the height and width of `like`."""
-    return _cut(F.interpolate(features, scale_factor=2.0, mode="nearest"), like)
-
-
-def _cut(features: Tensor, like: Tensor) -> Tensor:
-    return features[:, :, : like.shape[2], : like.shape[3]]
+def _double(features: Tensor) -> Tensor:
+    """Features at twice the size."""
+    return F.interpolate(features, scale_factor=2.0, mode="nearest")
