@@ -11,7 +11,7 @@ import pytest
 from crossfuse.errors import UnknownName
 from crossfuse_bench.engine_bench import EngineBench, run_bench
 from crossfuse_bench.engine_case import EngineCase
-from crossfuse_bench.engine_runs import measure
+from crossfuse_bench.engine_runs import in_process, measure
 from crossfuse_bench.percentiles import merged
 from crossfuse_bench.report.document import write_report
 
@@ -84,3 +84,18 @@ def test_a_rival_that_fails_is_a_row_with_its_reason(asked: EngineBench, tmp_pat
 def test_an_unknown_rival_is_refused(asked: EngineBench) -> None:
     with pytest.raises(UnknownName, match=r"--rivals: got 'averge'; valid: .*average"):
         run_bench(replace(asked, rivals=["averge"]), "", quiet)
+
+
+SPUN = """[
+    clock := __import__("time"),
+    runs := __import__("importlib").import_module("crossfuse_bench.engine_runs"),
+    runs._reference_work()(),
+    before := clock.process_time(),
+    clock.sleep(0.05),
+    clock.process_time() - before,
+][-1]"""
+
+
+def test_no_thread_of_the_fixed_work_spins_beside_the_calls_behind_it() -> None:
+    """It took 30 ms of a processor, so that one call of ten took twice its time."""
+    assert in_process(2, eval, SPUN) < 0.01
