@@ -156,8 +156,8 @@ class Student(nn.Module):
         deep = F.relu(self.to_sixteenth(eighth))
         for layer in self.sixteenth:
             deep = F.relu(deep + layer(deep))
-        eighth = F.relu(self.merge_eighth(eighth + _double(self.up_to_eighth(deep))))
-        return F.relu(self.merge_quarter(quarter + _double(self.up_to_quarter(eighth))))
+        eighth = F.relu(self.merge_eighth(eighth + _double(self.up_to_eighth(deep), eighth)))
+        return F.relu(self.merge_quarter(quarter + _double(self.up_to_quarter(eighth), quarter)))
 
     def _pixels(self, patches: Tensor, like: Tensor) -> Tensor:
         """The numbers of each patch laid out as its pixels, without the margin around `like`."""
@@ -185,6 +185,8 @@ def _conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
 
 
-def _double(features: Tensor) -> Tensor:
-    """Features at twice the size."""
-    return F.interpolate(features, scale_factor=2.0, mode="nearest")
+def _double(features: Tensor, like: Tensor) -> Tensor:
+    """Features at twice the size, which is that of `like`."""
+    double = F.interpolate(features, scale_factor=2.0, mode="nearest")
+    # It cuts nothing, but TensorRT does not build an engine for a range of sizes without it.
+    return double[:, :, : like.shape[2], : like.shape[3]]
