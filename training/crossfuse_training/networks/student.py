@@ -84,10 +84,9 @@ class StudentConfig:
 
 
 class PatchStem(nn.Conv2d):
-    """Features of the patches of an image in 0..255 and of what is mirrored around it.
+    """Features of the patches of an image in 0..255 and of its mirrored margin.
 
-    That is the margin, and what the sides lack to multiples of the coarsest resolution, so that
-    maps of all resolutions fit each other.
+    What a last patch lacks is mirrored too.
     """
 
     def __init__(self, outputs: int, *, margin: int, bias: bool) -> None:
@@ -96,11 +95,8 @@ class PatchStem(nn.Conv2d):
 
     def forward(self, image: Tensor) -> Tensor:
         # The scale goes into the weights, where an exporter folds it away, not over the picture.
-        below, right = (
-            (side + COARSEST - 1) // COARSEST * COARSEST - side + self.margin
-            for side in image.shape[2:]
-        )
-        whole = F.pad(image, (self.margin, right, self.margin, below), mode="reflect")
+        before, after = self.margin, self.margin + PATCH - 1
+        whole = F.pad(image, (before, after, before, after), mode="reflect")
         return F.conv2d(whole, self.weight / 255, self.bias, stride=PATCH)
 
 
@@ -186,7 +182,6 @@ def _conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 def _double(features: Tensor, like: Tensor) -> Tensor:
-    """Features at twice the size, which is that of `like`."""
+    """Features at twice the size, cut to the height and width of `like`."""
     double = F.interpolate(features, scale_factor=2.0, mode="nearest")
-    # It cuts nothing, but TensorRT does not build an engine for a range of sizes without it.
     return double[:, :, : like.shape[2], : like.shape[3]]
