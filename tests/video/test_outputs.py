@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import resource
-import signal
-from collections.abc import Callable, Iterator
+import re
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -12,11 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from crossfuse.errors import InvalidInput, OutputError
+from crossfuse.errors import InvalidInput
 from crossfuse.fuser import Fuser
 from crossfuse.video import VideoOptions, fuse_streams
 from crossfuse.video.opencv_sink import OpenCvSink
-from crossfuse.video.sink import Sink
 
 
 @pytest.fixture
@@ -86,45 +86,46 @@ def test_infrared_that_cannot_be_mapped_or_is_in_false_colours_is_bad_input(
         fuse_streams(tmp_path / "jet.mp4", vis, fuser=fuser)
 
 
-@pytest.fixture
-def room() -> Iterator[Callable[[int], None]]:
-    """Sets how large a file may become; this ends with the test."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, ignored)
+# In a process of its own: the limit also holds for what the test run writes its lines to.
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from crossfuse.errors import OutputError
+from crossfuse.video.{module} import {sink}
 
-
-def write_noise(sink: Sink) -> None:
-    random = np.random.default_rng(0)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sink = {sink}(Path(sys.argv[1]), (64, 48), 25.0)
+most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, most))
+random = np.random.default_rng(0)
+try:
     for number in range(90):
         sink.write(random.integers(0, 255, (48, 64, 3), np.uint8), 40_000 * number)
+except OutputError as error:
+    print(error)
+sink.close()
+"""
 
 
-def test_no_torn_fragment_is_left_on_a_full_disk(
-    tmp_path: Path, room: Callable[[int], None]
-) -> None:
+def written_on_a_full_disk(path: Path, module: str, sink: str, room: int) -> str:
+    """What a sink says whose files may become no larger than `room` bytes."""
+    program = FULL_DISK.format(module=module, sink=sink, room=room)
+    done = subprocess.run(
+        [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_no_torn_fragment_is_left_on_a_full_disk(tmp_path: Path) -> None:
     av = pytest.importorskip("av")
-    from crossfuse.video.av_sink import AvSink
-
     path = tmp_path / "out.mp4"
-    sink = AvSink(path, (64, 48), 25.0)
-    room(60_000)
-    with pytest.raises(OutputError, match="File too large"):
-        write_noise(sink)
-    sink.close()
+    assert "File too large" in written_on_a_full_disk(path, "av_sink", "AvSink", 60_000)
     with av.open(str(path)) as container:
         decoded = sum(1 for _ in container.decode(video=0))  # raises where the end is torn
     assert decoded >= 12
 
 
-def test_no_room_for_the_encoder_s_own_file_is_said(
-    tmp_path: Path, room: Callable[[int], None]
-) -> None:
-    path = tmp_path / "out.mp4"
-    sink = OpenCvSink(path, (64, 48), 25.0)
-    room(2_000)
-    with pytest.raises(OutputError, match=r"out\.mp4: could not be written.*space to write there"):
-        write_noise(sink)
-    sink.close()
+def test_no_room_for_the_encoder_s_own_file_is_said(tmp_path: Path) -> None:
+    said = written_on_a_full_disk(tmp_path / "out.mp4", "opencv_sink", "OpenCvSink", 2_000)
+    assert re.search(r"out\.mp4: could not be written.*space to write there", said)
